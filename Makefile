@@ -1,0 +1,113 @@
+# Kvitto's tasks. `make run` needs git, make and Python 3.11 with its venv module; nothing else has to be set up.
+#
+#   make run [PORT=8080] [DATA=./data] [ARGS='--log ...']   the server with its simulator, a demo account and curl lines
+#   make test [TESTS=tests] [ARGS='-k r26']                 the whole suite, PostgreSQL included
+#   make lint | format | bench | bench-peer | profile | storm | docs | lock | clean
+
+PYTHON ?= python3
+VENV   ?= .venv
+PORT   ?= 8080
+DATA   ?= ./data
+TESTS  ?= tests
+ARGS   ?=
+JOBS   ?= 2
+
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+          --no-header --no-annotate
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format bench bench-peer profile storm docs lock postgres clean
+
+help:
+	@sed -n 's/^#   \(make .*\)/\1/p' Makefile
+
+# ---- the virtual environment: one stamp each for "runs" and "develops", so that a second make is quick ----
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo 'Python 3.11 or newer is needed: apt-get install python3 (or PYTHON=/path/to/python3.11 make ...)' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo 'The venv module is needed: apt-get install python3-venv' >&2; exit 1; }
+	@test -x $(BIN)/python || { echo 'Making $(VENV) ...'; $(PYTHON) -m venv $(VENV); }
+	@touch $@
+
+$(VENV)/.runs: $(VENV)/.made requirements.txt requirements-build.txt pyproject.toml
+	@echo 'Installing the locked dependencies into $(VENV) ...'
+	@$(PIP) --require-hashes -r requirements.txt -r requirements-build.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.develops: $(VENV)/.runs requirements-dev.txt
+	@echo 'Installing the locked tools of development into $(VENV) ...'
+	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# ---- use ----
+
+run: $(VENV)/.runs
+	@exec $(BIN)/kvitto serve --demo --data '$(DATA)' --port '$(PORT)' $(ARGS)
+
+# ---- development ----
+
+# PostgreSQL's server binaries: installed where we may, else named in one line. KVITTO_TEST_SKIP_POSTGRES=1 does without.
+postgres:
+	@if [ "$$KVITTO_TEST_SKIP_POSTGRES" = 1 ]; then exit 0; fi; \
+	for bin in "$$(pg_config --bindir 2>/dev/null)" /usr/lib/postgresql/*/bin; do \
+	  [ -x "$$bin/initdb" ] && [ -x "$$bin/postgres" ] && exit 0; \
+	done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo 'Installing PostgreSQL 15 for the tests ...'; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get install -y -q postgresql-15 </dev/null >/dev/null 2>&1 \
+	    || { apt-get update -q </dev/null >/dev/null 2>&1; apt-get install -y -q postgresql-15 </dev/null; }; \
+	else \
+	  echo 'PostgreSQL 15 is needed for the tests: apt-get install postgresql-15 (KVITTO_TEST_SKIP_POSTGRES=1 does without)' >&2; \
+	  exit 1; \
+	fi
+
+test: $(VENV)/.develops postgres
+	$(BIN)/python -m pytest -n $(JOBS) $(TESTS) $(ARGS)
+
+lint: $(VENV)/.develops
+	@failed=0; \
+	for check in 'ruff format --check .' 'ruff check .' mypy lint-imports; do \
+	  echo "== $$check"; $(BIN)/$$check || failed=1; \
+	done; exit $$failed
+
+format: $(VENV)/.develops
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+# The project's own bench: server, simulator, load and sink as separate processes; one table and one JSON line.
+bench: $(VENV)/.runs
+	$(BIN)/python -m bench.run $(ARGS)
+
+# The same work through another gateway on this machine (BENCH_PEER names it), to compare with.
+BENCH_PEER ?= kannel
+bench-peer: $(VENV)/.runs
+	$(BIN)/python -m bench.peer $(BENCH_PEER) $(ARGS)
+
+# Where the microseconds go: the bench with py-spy on the server.
+profile: $(VENV)/.develops
+	$(BIN)/python -m bench.run --profile .profile $(ARGS)
+
+# The long storm: kill -9 under load, 200 times, on both databases (the suite does 20).
+storm: $(VENV)/.develops postgres
+	KVITTO_TEST_STORM_KILLS=200 $(BIN)/python -m pytest -m storm --timeout 7200 $(TESTS) $(ARGS)
+
+# The pages that are made from the code.
+docs: $(VENV)/.runs
+	$(BIN)/python -c 'from kvitto.settings import document; print(document(), end="")' > docs/configuration.md
+
+# Newer versions within the bounds of pyproject.toml. Commit what it writes.
+lock: $(VENV)/.made
+	@test -x $(BIN)/uv || $(PIP) uv
+	$(LOCK) pyproject.toml -o requirements.txt
+	echo 'hatchling>=1.27' | $(LOCK) - -c requirements.txt -o requirements-build.txt
+	$(LOCK) --extra dev -c requirements.txt -c requirements-build.txt pyproject.toml -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .profile build dist
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,429 @@
+"""The wiring: builds every object once from the settings, starts and stops them in order.
+
+The order is that of the data's way, from its end: store, simulator (when no link is configured), callbacks, links,
+HTTP. Stopping goes the other way round (P28): no new request, no new claim, what is in flight gets its answers, binds
+are unbound, callbacks finish, the store closes last. A second signal ends the process at once, as a crash would:
+nothing that was acknowledged is lost by that (P1, P2, P6).
+
+Here alone rooms that must not know each other meet: ``App`` is the server, ``open_books`` a store for a command
+beside it. Next: ``ARCHITECTURE.md``, then any room.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import IO, Final, NamedTuple
+
+from alembic.script import ScriptDirectory
+
+from kvitto import __version__
+from kvitto.callbacks.outbox import Outbox, OutboxLimits
+from kvitto.callbacks.post import CallbackClient, PostLimits
+from kvitto.core.clock import Clock
+from kvitto.core.errors import Refused, StoreUnavailable
+from kvitto.core.ids import IdMaker
+from kvitto.core.model import Account
+from kvitto.dialects.base import Dialect
+from kvitto.dialects.sinch import SinchDialect
+from kvitto.dialects.sinch import openapi as sinch_openapi
+from kvitto.dispatch.dispatcher import Dispatcher
+from kvitto.dispatch.link import BindStyle, LinkConfig, TlsOptions
+from kvitto.dispatch.routes import RouteRule, Routes
+from kvitto.intake.admit import RouteFor
+from kvitto.intake.auth import Authenticator, hash_secret, mint_account
+from kvitto.intake.desk import Desk
+from kvitto.intake.doors import Doors
+from kvitto.intake.exchange import HttpLimits, Request
+from kvitto.intake.health import Health, open_docs
+from kvitto.intake.http import Server
+from kvitto.settings import Link, Settings
+from kvitto.simulator import Simulator, SimulatorConfig
+from kvitto.smpp.states import Timers
+from kvitto.store import Store, open_store
+from kvitto.store.migrations import upgrade
+from kvitto.store.sealing import load_seal
+from kvitto.telemetry import get_logger
+
+__all__ = ["App", "DemoKeys", "database_url", "migrate", "open_books", "route_rules"]
+
+NODE: Final = "main"
+"""The name under which a server claims work: the same after a restart, so that it takes back what it had."""
+DATABASE_FILE: Final = "kvitto.db"
+LOCK_FILE: Final = "kvitto.lock"
+DEMO_FILE: Final = "demo.json"
+SIMULATOR_LINK: Final = "simulator"
+LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
+
+SIMULATOR_BINDS: Final = 2
+"""Two, so that receipts can come on another bind than the submit did (magic number 08)."""
+SIMULATOR_WINDOW: Final = 100
+
+_log = get_logger
+
+
+class DemoKeys(NamedTuple):
+    """What the demo prints of its account, at every start."""
+
+    account: str
+    service_plan_id: str
+    api_token: str
+    username: str
+    password: str
+    callback_secret: str
+
+
+# --- from settings to values ---------------------------------------------------------------------------------------
+
+
+def database_url(settings: Settings) -> str:
+    """Return where the store is: the configured PostgreSQL, else the SQLite file in the data directory."""
+    configured = settings.store.url.get_secret_value()
+    return configured or f"sqlite:///{settings.server.data_dir.resolve() / DATABASE_FILE}"
+
+
+def route_rules(settings: Settings) -> RouteFor | None:
+    """Return the routes as admission asks them; None when every link takes everything."""
+    if not settings.routes:
+        return None
+    return Routes(RouteRule(rule.prefix, rule.account, rule.link) for rule in settings.routes).route_for
+
+
+def migrate(settings: Settings) -> str:
+    """Bring the schema up to date, making the data directory when missing; returns the revision it is at.
+
+    Raises: StoreUnavailable.
+    """
+    _make_data_dir(settings.server.data_dir)
+    upgrade(database_url(settings))
+    return ScriptDirectory(str(files("kvitto.store.migrations"))).get_current_head() or ""
+
+
+async def open_books(settings: Settings, clock: Clock, *, node: str = NODE, serving: bool = False) -> Store:
+    """Open the store, its schema up to date. Not ``serving``: beside a server, whose claims are left alone.
+
+    Raises: StoreUnavailable, SealBroken.
+    """
+    await asyncio.to_thread(migrate, settings)
+    groups = {name: link.group or name for name, link in settings.links.items()}
+    seal = load_seal(settings.server.data_dir)
+    store = open_store(database_url(settings), node=node, seal=seal, clock=clock, groups=groups, serving=serving)
+    await store.start()
+    return store
+
+
+def _make_data_dir(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as wrong:
+        raise StoreUnavailable(f"data directory {path}: {wrong.strerror}") from wrong
+
+
+def _link_config(name: str, link: Link, settings: Settings) -> LinkConfig:
+    return LinkConfig(
+        name=name,
+        host=link.host,
+        port=link.port,
+        system_id=link.system_id,
+        password=link.password.get_secret_value(),
+        group=link.group or name,
+        system_type=link.system_type,
+        bind=BindStyle(link.bind.value),
+        binds=link.binds,
+        window=link.window,
+        rate=link.rate,
+        connect_s=link.connect_s,
+        timers=Timers(
+            bind_s=link.bind_s,
+            enquire_link_s=link.enquire_link_s,
+            enquire_answer_s=link.enquire_answer_s,
+            response_s=link.response_s,
+            read_pdu_s=link.read_pdu_s,
+        ),
+        tls=_tls_options(link) if link.tls else None,
+        rules=settings.link_rules(link),
+    )
+
+
+def _tls_options(link: Link) -> TlsOptions:
+    return TlsOptions(
+        ca_file=str(link.tls_ca_file or ""),
+        cert_file=str(link.tls_certificate or ""),
+        key_file=str(link.tls_key or ""),
+        server_name=link.tls_server_name,
+        verify=link.tls_verify,
+    )
+
+
+def _http_limits(settings: Settings) -> HttpLimits:
+    http = settings.http
+    return HttpLimits(
+        body_bytes=http.body_limit_bytes,
+        head_bytes=http.head_limit_bytes,
+        head_timeout_s=http.head_timeout_s,
+        body_timeout_s=http.body_timeout_s,
+        idle_timeout_s=http.idle_timeout_s,
+        connections=http.max_connections,
+    )
+
+
+def _http_tls(settings: Settings) -> ssl.SSLContext | None:
+    http = settings.http
+    if http.tls_certificate is None or http.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(http.tls_certificate, http.tls_key)
+    return context
+
+
+# --- the server ----------------------------------------------------------------------------------------------------
+
+
+class App:
+    """The whole server in one process. ``on_ready`` is called once it serves, with ``url`` and ``demo_keys`` known."""
+
+    def __init__(self, settings: Settings, clock: Clock, *, on_ready: "Callable[[App], None] | None" = None) -> None:
+        self.settings = settings
+        self.demo_keys: DemoKeys | None = None
+        self._clock = clock
+        self._on_ready = on_ready
+        self._ids = IdMaker(clock)
+        self._dialects: tuple[Dialect, ...] = (SinchDialect(),)
+        self._lock: IO[str] | None = None
+        self._store: Store | None = None
+        self._dispatcher: Dispatcher | None = None
+        self._http: Server | None = None
+        self._health: Health | None = None
+        self._stops: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+
+    @property
+    def url(self) -> str:
+        """Where it is reached, path prefix included."""
+        http = self.settings.http
+        port = http.port if self._http is None else self._http.port
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(http.host, http.host)
+        host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+        return f"{'https' if http.tls_certificate else 'http'}://{host}:{port}{http.path_prefix}"
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then stop in order; a second signal ends the process at once."""
+        asked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number, asked)
+        try:
+            await self.start()
+            if self._on_ready is not None:
+                self._on_ready(self)
+            await asked.wait()
+        finally:
+            await self.stop()
+
+    def _on_signal(self, number: signal.Signals, asked: asyncio.Event) -> None:
+        _log().info("server.stopping", signal=number.name)
+        if asked.is_set():
+            os._exit(128 + number)
+        asked.set()
+
+    async def start(self) -> None:
+        """Start everything, or raise with everything stopped again. Raises: Refused, StoreUnavailable, OSError."""
+        _log().info("server.starting", version=__version__, data_dir=str(self.settings.server.data_dir))
+        try:
+            self._take_lock()
+            store = self._store = await open_books(self.settings, self._clock, serving=True)
+            self._stops.append(("store", store.stop))
+            await self._start_demo(store)
+            links = await self._start_simulator()
+            self._start_callbacks(store)
+            self._start_links(store, links)
+            await self._start_http(store)
+        except BaseException:
+            await self.stop()
+            raise
+        _log().info("server.ready", url=self.url)
+
+    async def stop(self) -> None:
+        """Stop in reverse order, within about ``server.stop_s``. Bears early and double calls."""
+        if self._health is not None:
+            self._health.stopping = True
+        deadline = self._clock.monotonic() + self.settings.server.stop_s
+        while self._stops:
+            name, stop = self._stops.pop()
+            try:
+                # The store closes whatever the clock says: it has nothing to wait for but its own last commit.
+                left_s = None if name == "store" else max(0.5, deadline - self._clock.monotonic())
+                await asyncio.wait_for(stop(), left_s)
+            except TimeoutError:
+                _log().warning("service.failed", service=name, reason="did not stop in time")
+            except Exception as fault:  # one service's fault must not keep the others from stopping
+                _log().error("service.failed", service=name, exc_info=fault)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+            _log().info("server.stopped")
+
+    # --- one service after the other --------------------------------------------------------------------------------
+
+    def _take_lock(self) -> None:
+        """One server per SQLite file: two would take back each other's claims (P6)."""
+        if self.settings.store.url.get_secret_value():
+            return
+        directory = self.settings.server.data_dir
+        _make_data_dir(directory)
+        try:
+            self._lock = (directory / LOCK_FILE).open("w", encoding="ascii")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused("data_dir_in_use", f"another server runs on the data directory {directory}") from None
+        except OSError as wrong:
+            raise StoreUnavailable(f"data directory {directory}: {wrong.strerror}") from wrong
+
+    async def _start_demo(self, store: Store) -> None:
+        if self.settings.demo.enabled:
+            self.demo_keys = await demo_account(store, self.settings, self._ids, self._clock.now())
+
+    async def _start_simulator(self) -> Mapping[str, Link]:
+        """Return the links to run: the configured ones, else one to a simulator that is started here."""
+        if self.settings.links:
+            return self.settings.links
+        wanted = self.settings.simulator
+        simulator = Simulator(
+            SimulatorConfig(
+                host=wanted.host,
+                port=wanted.port,
+                system_id=wanted.system_id,
+                password=wanted.password.get_secret_value(),
+                max_binds=wanted.max_binds,
+                delay_min_ms=wanted.delay_min_ms,
+                delay_max_ms=wanted.delay_max_ms,
+            ),
+            self._clock,
+        )
+        await simulator.start()
+        self._stops.append(("simulator", simulator.stop))
+        _log().info("simulator.listening", host=wanted.host, port=simulator.port)
+        return {
+            SIMULATOR_LINK: Link(
+                host=wanted.host,
+                port=simulator.port,
+                system_id=wanted.system_id,
+                password=wanted.password,
+                binds=SIMULATOR_BINDS,
+                window=SIMULATOR_WINDOW,
+            )
+        }
+
+    def _start_callbacks(self, store: Store) -> None:
+        wanted, stop_s = self.settings.callbacks, self.settings.server.stop_s
+        client = CallbackClient(
+            clock=self._clock,
+            limits=PostLimits(connect_timeout_s=wanted.connect_s, read_bytes=wanted.response_limit_bytes),
+        )
+        outbox = Outbox(
+            store,
+            client,
+            {dialect.name: dialect for dialect in self._dialects},
+            partial(_account_by_id, store),
+            self._clock,
+            limits=OutboxLimits(
+                per_endpoint=wanted.concurrency_per_endpoint, in_flight=wanted.max_connections, stop_s=stop_s
+            ),
+            allow_private=wanted.allow_private,
+        )
+        self._stops.append(("callback client", client.stop))
+        outbox.start()
+        self._stops.append(("callbacks", outbox.stop))
+
+    def _start_links(self, store: Store, links: Mapping[str, Link]) -> None:
+        configs = [_link_config(name, link, self.settings) for name, link in links.items()]
+        self._dispatcher = Dispatcher(store, configs, self._clock, stop_s=self.settings.server.stop_s * 0.6)
+        self._dispatcher.start()
+        self._stops.append(("links", self._dispatcher.stop))
+
+    async def _start_http(self, store: Store) -> None:
+        settings, dispatcher = self.settings, self._dispatcher
+        assert dispatcher is not None
+        desk = Desk(store, self._ids, route_for=route_rules(settings), on_work=dispatcher.wake)
+        doors = Doors(self._dialects, desk, Authenticator(store, self._clock))
+        self._health = Health(store.check, self._troubles)
+        self._health.open_on(doors.router)
+        open_docs(doors.router, {"sinch": sinch_openapi.document()})
+        server = self._http = Server(
+            doors.handle,
+            settings.http.host,
+            settings.http.port,
+            clock=self._clock,
+            ssl=_http_tls(settings),
+            limits=_http_limits(settings),
+            trusted_proxies=settings.http.trusted_proxies,
+            path_prefix=settings.http.path_prefix,
+            on_error=_on_http_fault,
+            on_refusal=doors.refuse,
+        )
+        try:
+            await server.start()
+        except OSError as taken:
+            where = f"{settings.http.host}:{settings.http.port}"
+            raise Refused("address", f"cannot listen on {where}: {taken.strerror}") from None
+        self._stops.append(("http", lambda: server.stop(settings.server.stop_s * 0.3)))
+        _log().info("http.listening", url=self.url)
+
+    def _troubles(self) -> dict[str, str]:
+        """Links without a bind, for ``/readyz``."""
+        links = () if self._dispatcher is None else self._dispatcher.status()
+        return {f"links.{link.name}": "no bind stands" for link in links if not link.bound}
+
+
+async def _account_by_id(store: Store, account_id: str) -> Account | None:
+    found = await store.find_account(id=account_id)
+    return None if found is None else found[0]
+
+
+def _on_http_fault(request: Request, fault: BaseException) -> None:
+    _log().error("http.failed", method=request.method, exc_info=fault)
+
+
+# --- the demo ------------------------------------------------------------------------------------------------------
+
+
+async def demo_account(store: Store, settings: Settings, ids: IdMaker, now: int) -> DemoKeys:
+    """Return the demo account's keys: those of the first start, else new ones for an account made now.
+
+    The keys are kept in a file of their owner's alone, since the store has only their hashes. Raises: Refused when an
+    account of that name is there whose keys are not.
+    """
+    path = settings.server.data_dir / DEMO_FILE
+    kept = _read_demo_keys(path)
+    if kept is not None and await store.find_account(token_hash=hash_secret(kept.api_token)) is not None:
+        return kept
+    name = settings.demo.account
+    if await store.find_account(name=name) is not None:
+        raise Refused("demo_account", f"an account {name} exists, but {path} does not have its keys: set demo.account")
+    new, secrets = mint_account(name, ids, now, allow_callbacks_to=LOOPBACK)
+    keys = DemoKeys(name, *secrets)
+    _write_demo_keys(path, keys)
+    await store.create_account(new)
+    _log().info("demo.account", account=name)
+    return keys
+
+
+def _read_demo_keys(path: Path) -> DemoKeys | None:
+    with suppress(OSError, ValueError, TypeError):
+        return DemoKeys(**json.loads(path.read_text(encoding="utf-8")))
+    return None
+
+
+def _write_demo_keys(path: Path, keys: DemoKeys) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(keys._asdict(), file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())

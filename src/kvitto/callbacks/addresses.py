@@ -1,0 +1,207 @@
+"""Where a callback may go: which URLs we understand, and which addresses we connect to.
+
+Pure: no name is resolved here. A customer chooses the URL, so it is hostile until shown otherwise. The defence has two
+halves. ``parse_target`` refuses what is not plainly ``http(s)://host[:port]/path``, so that no two readers of a URL can
+disagree about its host. ``AddressPolicy`` judges the address that the host has been resolved to, and ``callbacks.post``
+connects to that address and to no other: how a host is written (decimal, octal, hexadecimal, a name, full-width digits)
+therefore does not matter, and a name that changes its answer in between gains nothing.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
+
+__all__ = ["FORBIDDEN", "AddressPolicy", "BadUrl", "Target", "parse_target"]
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+# Long enough for every URL that a dialect accepts (2 048 characters, docs/dialects/sinch.md 11), percent-encoded.
+MAX_URL_CHARACTERS = 8192
+
+
+class Range(NamedTuple):
+    """A block of addresses that no callback goes to, unless allowed."""
+
+    network: Network
+    kind: str
+    private: bool
+    """An operator's own network, which ``allow_private`` opens."""
+
+
+def _range(network: str, kind: str, private: bool = False) -> Range:
+    return Range(ip_network(network), kind, private)
+
+
+# IANA's special-purpose registries, as far as an address there is not an ordinary public one. What carries an IPv4
+# address inside an IPv6 one is refused whole: a gateway would unpack it past our judgement.
+FORBIDDEN: tuple[Range, ...] = (
+    _range("0.0.0.0/8", "this network"),
+    _range("10.0.0.0/8", "private", private=True),
+    _range("100.64.0.0/10", "carrier-grade NAT", private=True),
+    _range("127.0.0.0/8", "loopback", private=True),
+    _range("169.254.0.0/16", "link-local"),  # cloud metadata services live at 169.254.169.254
+    _range("172.16.0.0/12", "private", private=True),
+    _range("192.0.0.0/24", "protocol assignments"),
+    _range("192.0.2.0/24", "documentation"),
+    _range("192.88.99.0/24", "6to4 relay"),
+    _range("192.168.0.0/16", "private", private=True),
+    _range("198.18.0.0/15", "benchmarking"),
+    _range("198.51.100.0/24", "documentation"),
+    _range("203.0.113.0/24", "documentation"),
+    _range("224.0.0.0/4", "multicast"),
+    _range("240.0.0.0/4", "reserved or broadcast"),
+    _range("::/128", "unspecified"),
+    _range("::1/128", "loopback", private=True),
+    _range("::ffff:0:0/96", "IPv4-mapped"),
+    _range("64:ff9b::/96", "NAT64"),
+    _range("64:ff9b:1::/48", "NAT64"),
+    _range("2001::/32", "Teredo"),
+    _range("2001::/23", "protocol assignments"),
+    _range("2001:db8::/32", "documentation"),
+    _range("2002::/16", "6to4"),
+    _range("3fff::/20", "documentation"),
+    _range("fc00::/7", "unique local", private=True),
+    _range("fe80::/10", "link-local"),
+    _range("fec0::/10", "site-local"),
+    _range("ff00::/8", "multicast"),
+)
+
+# All other global unicast IPv6 is inside this block; what is outside is not assigned to anybody.
+GLOBAL_UNICAST = IPv6Network("2000::/3")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressPolicy:
+    """Which addresses an account's callbacks may go to.
+
+    Every public address; with ``allow_private`` also loopback, private, unique local and carrier-grade NAT addresses
+    (the demo setting); and whatever is in ``allow`` (the account's list), which opens anything, link-local included.
+    An entry opens exactly the addresses it names: an IPv4 network does not open their IPv4-mapped spelling.
+    """
+
+    allow: tuple[Network, ...] = ()
+    allow_private: bool = False
+    _hash: int = field(init=False, repr=False, compare=False, default=0)
+
+    def __post_init__(self) -> None:
+        # The policy is part of a pool's key and hashed for every callback; networks are slow to hash.
+        object.__setattr__(self, "_hash", hash((self.allow, self.allow_private)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @classmethod
+    def of(cls, allow: Iterable[str], *, allow_private: bool = False) -> "AddressPolicy":
+        """A policy from networks as text ("10.1.0.0/16", "::1"). Raises: ValueError naming the wrong one."""
+        return cls(allow=tuple(ip_network(network) for network in allow), allow_private=allow_private)
+
+    def permits(self, address: str | Address) -> bool:
+        """May we connect there? False for what is no address."""
+        return self.objection(address) is None
+
+    def objection(self, address: str | Address) -> str | None:
+        """The kind of address that is forbidden here ("loopback"), or None when it is permitted."""
+        try:
+            # With a zone ("fe80::1%eth0") it can only be link-local; ipaddress keeps the zone, membership ignores it.
+            ip = ip_address(address)
+        except ValueError:
+            return "not an address"
+        if any(ip in network for network in self.allow):
+            return None
+        for network, kind, private in FORBIDDEN:
+            if ip in network:
+                return None if private and self.allow_private else kind
+        if isinstance(ip, IPv6Address) and ip not in GLOBAL_UNICAST:
+            return "reserved"
+        return None
+
+
+class BadUrl(NamedTuple):
+    """A URL that we do not post to, and why, in words without the URL itself."""
+
+    reason: str
+
+
+class Target(NamedTuple):
+    """A URL taken apart, ready for the wire."""
+
+    scheme: str
+    """"http" or "https"."""
+    host: str
+    """Lower case, ASCII (IDNA), without brackets and without the dot at the end."""
+    port: int
+    path: bytes
+    """The request target: path and query, percent-encoded; never empty."""
+    host_header: bytes
+    """What goes into the Host field: brackets around IPv6, the port unless it is the scheme's own."""
+
+
+_SCHEMES = {"http": 80, "https": 443}
+_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]{0,252}[a-z0-9])?")
+_BRACKETS = re.compile(r"\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
+# Characters that readers of URLs treat differently (a backslash), drop (a tab, a line break), or use to break headers.
+_NEVER = re.compile(r"[\x00-\x20\x7f\\]")
+# RFC 3986 reserved and unreserved characters and the percent sign stay; everything else is percent-encoded.
+_KEPT = "%:/?#[]@!$&'()*+,;=-._~"
+
+
+def parse_target(url: str) -> Target | BadUrl:
+    """Take a callback URL apart. Only the form is judged; the address is judged when it is known.
+
+    Accepts http and https, host names (IDN too), IPv4 and bracketed IPv6 literals, a port from 1 to 65535, a path and a
+    query; a fragment is dropped. Refuses user information, control characters, spaces, backslashes and zones.
+    """
+    if len(url) > MAX_URL_CHARACTERS:
+        return BadUrl(f"longer than {MAX_URL_CHARACTERS} characters")
+    if _NEVER.search(url):
+        return BadUrl("a space, control character or backslash")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return BadUrl("port or brackets are wrong")
+    if parts.scheme not in _SCHEMES:
+        return BadUrl("not http or https")
+    if "@" in parts.netloc:
+        return BadUrl("user information is not allowed")
+    if port is None:
+        port = _SCHEMES[parts.scheme]
+    elif port == 0:
+        return BadUrl("port 0")
+    if "[" in parts.netloc and not _BRACKETS.fullmatch(parts.netloc):
+        return BadUrl("brackets without an IPv6 address")
+    host = _read_host(parts.hostname or "")
+    if host is None:
+        return BadUrl("the host is missing or not a name or address")
+    try:
+        path = quote(parts.path or "/", safe=_KEPT)
+        if parts.query:
+            path += "?" + quote(parts.query, safe=_KEPT)
+    except UnicodeEncodeError:
+        return BadUrl("half a surrogate pair")
+    shown = f"[{host}]" if ":" in host else host
+    if port != _SCHEMES[parts.scheme]:
+        shown += f":{port}"
+    return Target(parts.scheme, host, port, path.encode("ascii"), shown.encode("ascii"))
+
+
+def _read_host(host: str) -> str | None:
+    """The host in the form that is resolved and shown; None when it is none."""
+    if ":" in host:
+        try:
+            return None if "%" in host else str(IPv6Address(host))
+        except ValueError:
+            return None
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode("ascii").lower()
+        except UnicodeError:
+            return None
+    host = host.removesuffix(".")
+    if ".." in host or not _HOST.fullmatch(host):
+        return None
+    return host

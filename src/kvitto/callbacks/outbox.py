@@ -1,0 +1,555 @@
+"""The loop that tells customers: takes callbacks out of the store's outbox, posts them, and stores what came of it.
+
+Callbacks come in two ways: handed over by the store right after the commit that caused them (``take``), or claimed by
+a poll when they fall due again, were handed over to nobody, or belong to another process. Both ways they are leased
+to us; what we forget comes back when its lease ends, so nothing here needs to survive (P9).
+
+What is in hand waits in one queue per endpoint (scheme, host, port, account). Endpoints take turns, and each has a
+bounded number of posts in flight, so a slow one holds only its own slots (P12). A callback waits while an earlier one
+of the same message is in hand. Results are stored in groups: the next group goes when the last is through, without a
+timer, and until then they are kept, also while the store is away. The hot path has no task and no future for a
+callback.
+
+Must not know: vendors' bodies and schedules (the dialect renders, signs and judges), sockets
+(``kvitto.callbacks.post``).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Final, NamedTuple, Protocol
+
+from kvitto.callbacks.addresses import AddressPolicy, BadUrl, parse_target
+from kvitto.callbacks.post import OnDone, PostFailure, PostRequest, PostResult
+from kvitto.core.clock import Clock
+from kvitto.core.errors import StoreUnavailable
+from kvitto.core.ids import new_nonce
+from kvitto.core.model import Account, CallbackDue, CallbackResult, CallbackState, MessageView
+from kvitto.dialects.base import Dialect
+from kvitto.store.api import Store
+from kvitto.telemetry import get_logger
+
+__all__ = ["Accounts", "Outbox", "OutboxLimits", "PostClient"]
+
+Accounts = Callable[[str], Awaitable[Account | None]]
+"""account id -> the account, None when it is gone. Raises: StoreUnavailable."""
+
+
+class PostClient(Protocol):
+    """The HTTP client, as ``kvitto.callbacks.post.CallbackClient`` fulfils it."""
+
+    def start(self, request: PostRequest, on_done: OnDone) -> None:
+        """Post; ``on_done`` is called once, never from inside this call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxLimits:
+    """The bounds of the sender."""
+
+    in_hand: int = 20_000
+    """Callbacks in memory, about 2 KiB each; more wait in the store."""
+    per_endpoint: int = 16
+    """Posts in flight to one endpoint, and connections to it."""
+    in_flight: int = 1024
+    """Posts in flight over all endpoints: about as many sockets."""
+    slow_ms: int = 1000
+    """An answer that takes longer counts as slow; see ``slow_waiting``."""
+    slow_waiting: int = 128
+    """Callbacks that may wait in hand for an endpoint that has lately been slow only; about what 16 posts of 10 s each
+    can carry within a lease. The others are forgotten, and come back when their leases end."""
+    poll_s: float = 1.0
+    """The outbox is looked at this often: hand-overs may be lost."""
+    account_s: float = 1.0
+    """An account's settings are used this long before they are looked up again."""
+    stop_s: float = 10.0
+    """How long a stop waits for posts in flight (P28)."""
+
+
+SLOW_IN_ROW: Final = 8
+ENDPOINTS: Final = 4096
+"""Endpoints remembered; above, those at rest are forgotten."""
+STORE_PAUSE_S: Final = 1.0
+CLAIM: Final = 1000
+"""Callbacks claimed at a time: their rows are read and leased in one transaction."""
+PAUSE_AT_MOST_S: Final = 60.0
+"""How long a 429 may silence an endpoint; its callbacks' own schedule goes on beside it."""
+NEVER_RIGHT: Final = frozenset({PostFailure.BAD_URL, PostFailure.BAD_REQUEST})
+"""Failures that another attempt cannot mend."""
+UNKNOWN_DIALECT_MS: Final = 3_600_000
+TOO_MANY_REQUESTS: Final = 429
+
+_CONTENT_TYPE: Final = (b"Content-Type", b"application/json")
+
+
+class _Caller(NamedTuple):
+    """An account as posting needs it."""
+
+    account: Account | None
+    policy: AddressPolicy
+    until: float
+
+
+class _Endpoint:
+    """Where one account's callbacks go: what waits, and what is in flight."""
+
+    __slots__ = ("account_id", "in_flight", "limit", "listed", "name", "paused_until", "slow_in_row", "waiting")
+
+    def __init__(self, account_id: str, name: str, limit: int) -> None:
+        self.account_id = account_id
+        self.name = name
+        self.waiting: deque[_Job] = deque()
+        self.in_flight = 0
+        self.limit = limit
+        self.listed = False  # in the round of those that may start a post
+        self.slow_in_row = 0
+        self.paused_until = 0.0
+
+
+class _Job:
+    """One callback in hand. ``key``: callbacks with the same key go one after the other."""
+
+    __slots__ = ("dialect", "due", "endpoint", "key")
+
+    def __init__(self, due: CallbackDue, endpoint: _Endpoint, dialect: Dialect | None, key: str) -> None:
+        self.due = due
+        self.endpoint = endpoint
+        self.dialect = dialect
+        self.key = key
+
+
+class Outbox:
+    """The callback sender; a service, and the store's ``CallbackTaker``.
+
+    ``dialects``: by the name stored with each batch. ``allow_private``: the setting that opens private and loopback
+    addresses to every account.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        client: PostClient,
+        dialects: Mapping[str, Dialect],
+        accounts: Accounts,
+        clock: Clock,
+        *,
+        limits: OutboxLimits | None = None,
+        allow_private: bool = False,
+    ) -> None:
+        self._store = store
+        self._client = client
+        self._dialects = dialects
+        self._look_up = accounts
+        self._clock = clock
+        self._limits = limits or OutboxLimits()
+        self._allow_private = allow_private
+        self._log = get_logger()
+        self._ids: set[int] = set()  # in hand: waiting, in flight, or result not stored
+        self._behind: dict[str, list[_Job] | None] = {}  # key in hand -> jobs that wait for it
+        self._by_url: dict[tuple[str, str], _Endpoint] = {}
+        self._endpoints: dict[tuple[str, str], _Endpoint] = {}
+        self._round: deque[_Endpoint] = deque()
+        self._in_flight = 0
+        self._callers: dict[str, _Caller] = {}
+        self._unknown: dict[str, list[_Endpoint]] = {}  # account being looked up -> endpoints that wait for it
+        self._results: list[CallbackResult] = []
+        self._storing = False
+        self._open = False
+        self._starved = False
+        self._wake = asyncio.Event()
+        self._rest = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._poll: asyncio.Task[None] | None = None
+        self.attempts = 0
+        self.delivered = 0
+        self.postponed = 0
+        self.given_up = 0
+        self.forgotten = 0
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to take. Bears being called twice."""
+        if self._poll is None:
+            self._open = True
+            self._store.set_callback_handoff(self)
+            self._poll = asyncio.create_task(self._look_regularly(), name="outbox")
+
+    async def stop(self) -> None:
+        """Take nothing new, let posts in flight finish, store their results. Bears early and double calls.
+
+        What waits keeps its lease until the next start gives it back.
+        """
+        poll, self._poll = self._poll, None
+        if poll is None:
+            return
+        self._open = False
+        self._store.set_callback_handoff(None)
+        poll.cancel()
+        self._drop_waiting()
+        try:
+            async with asyncio.timeout(self._limits.stop_s):
+                while self._in_flight or self._storing or self._results:
+                    self._rest.clear()
+                    await self._rest.wait()
+        except TimeoutError:
+            self._log.warning("server.stopping", service="outbox", in_flight=self._in_flight, count=len(self._results))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(poll, *self._tasks, return_exceptions=True)
+
+    def _drop_waiting(self) -> None:
+        for endpoint in self._endpoints.values():
+            for job in endpoint.waiting:
+                self._ids.discard(job.due.id)
+            endpoint.waiting.clear()
+            endpoint.listed = False
+        for behind in self._behind.values():
+            for job in behind or ():
+                self._ids.discard(job.due.id)
+        self._behind.clear()
+        self._round.clear()
+
+    # --- taking -------------------------------------------------------------------------------------------------------
+
+    def room(self) -> int:
+        """How many callbacks it would take now. May be called from any thread: it only reads counts."""
+        if not self._open:
+            return 0
+        room = self._limits.in_hand - len(self._ids)
+        if room <= 0:
+            self._starved = True
+        return max(0, room)
+
+    def take(self, callbacks: list[CallbackDue]) -> None:
+        """Post these; they are leased to us. One that is in hand already is not taken twice."""
+        if not self._open:
+            return
+        ids, behind = self._ids, self._behind
+        for due in callbacks:
+            if due.id in ids:
+                continue
+            facts = due.facts
+            key = facts.id if isinstance(facts, MessageView) else facts.batch_id
+            job = _Job(due, self._endpoint_of(due), self._dialects.get(due.dialect), key)
+            ids.add(due.id)
+            if key in behind:
+                queue = behind[key]
+                if queue is None:
+                    behind[key] = [job]
+                else:
+                    queue.append(job)
+            else:
+                behind[key] = None
+                self._queue(job)
+        self._start_posts()
+
+    def _endpoint_of(self, due: CallbackDue) -> _Endpoint:
+        endpoint = self._by_url.get((due.url, due.account_id))
+        if endpoint is not None:
+            return endpoint
+        target = parse_target(due.url)
+        name = "" if isinstance(target, BadUrl) else f"{target.scheme}://{target.host}:{target.port}"
+        if len(self._by_url) >= ENDPOINTS:
+            self._forget_resting()
+        key = (name, due.account_id)
+        endpoint = self._endpoints.get(key)
+        if endpoint is None:
+            endpoint = self._endpoints[key] = _Endpoint(due.account_id, name, self._limits.per_endpoint)
+        self._by_url[due.url, due.account_id] = endpoint
+        return endpoint
+
+    def _forget_resting(self) -> None:
+        self._by_url.clear()
+        busy = {key: one for key, one in self._endpoints.items() if one.waiting or one.in_flight or one.paused_until}
+        self._endpoints = busy
+
+    def _queue(self, job: _Job) -> None:
+        endpoint = job.endpoint
+        if endpoint.slow_in_row >= SLOW_IN_ROW and len(endpoint.waiting) >= self._limits.slow_waiting:
+            self._forget(job)
+            return
+        endpoint.waiting.append(job)
+        if not endpoint.listed:
+            self._list(endpoint)
+
+    def _forget(self, job: _Job) -> None:
+        """Too many wait for an endpoint that hangs: this one comes back when its lease ends, and holds nobody up."""
+        self.forgotten += 1
+        self._ids.discard(job.due.id)
+        self._release(job.key)
+
+    def _list(self, endpoint: _Endpoint) -> None:
+        """Let the endpoint take part in the round, if it has something to post and may."""
+        if endpoint.waiting and endpoint.in_flight < endpoint.limit and not endpoint.paused_until:
+            endpoint.listed = True
+            self._round.append(endpoint)
+        else:
+            endpoint.listed = False
+
+    # --- posting ------------------------------------------------------------------------------------------------------
+
+    def _start_posts(self) -> None:
+        """One post from each endpoint in turn, as long as anything may start."""
+        turns, most = self._round, self._limits.in_flight
+        now_s = self._clock.monotonic()
+        while turns and self._in_flight < most:
+            endpoint = turns.popleft()
+            if not endpoint.waiting:
+                endpoint.listed = False
+                continue
+            caller = self._callers.get(endpoint.account_id)
+            if caller is None or caller.until <= now_s:
+                self._wait_for_caller(endpoint)
+                continue
+            self._post(endpoint, endpoint.waiting.popleft(), caller)
+            self._list(endpoint)
+
+    def _post(self, endpoint: _Endpoint, job: _Job, caller: _Caller) -> None:
+        due, dialect, account = job.due, job.dialect, caller.account
+        now = self._clock.now()
+        if account is None:
+            self._finish(job, now, None, CallbackState.GIVEN_UP, None, "the account is gone")
+            return
+        if dialect is None:
+            self._finish(job, now, None, CallbackState.PENDING, now + UNKNOWN_DIALECT_MS, "unknown dialect")
+            return
+        try:
+            body = dialect.render(due)
+            signed = dialect.headers(body, account, nonce=new_nonce(), now=now)
+        except Exception:  # the top of this callback's way out: it can never be rendered, and must not stop the others
+            self._log.exception("service.failed", service="outbox", callback_id=due.id)
+            self._finish(job, now, None, CallbackState.GIVEN_UP, None, "cannot be rendered")
+            return
+        headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in signed]
+        if all(name.lower() != b"content-type" for name, _ in headers):
+            headers.append(_CONTENT_TYPE)
+        endpoint.in_flight += 1
+        self._in_flight += 1
+        self.attempts += 1
+        request = PostRequest(
+            due.url, headers, body, caller.policy, self._limits.per_endpoint, dialect.callback_timeout_s, job
+        )
+        self._client.start(request, self._on_done)
+
+    def _on_done(self, request: PostRequest, result: PostResult) -> None:
+        job = request.context
+        assert isinstance(job, _Job)
+        assert job.dialect is not None
+        endpoint = job.endpoint
+        endpoint.in_flight -= 1
+        self._in_flight -= 1
+        if result.elapsed_ms >= self._limits.slow_ms:
+            endpoint.slow_in_row += 1
+        else:
+            endpoint.slow_in_row = 0
+        if result.failure is PostFailure.STOPPED:
+            self._ids.discard(job.due.id)
+            self._release(job.key)
+        else:
+            self._judge(job, job.dialect, result)
+        if not endpoint.listed:
+            self._list(endpoint)
+        self._start_posts()
+        self._rest.set()
+
+    def _judge(self, job: _Job, dialect: Dialect, result: PostResult) -> None:
+        """Let the dialect say what the answer means, and write that down."""
+        now = self._clock.now()
+        status = result.status if result.failure is None else None
+        retry_after_s = _retry_after_s(result.headers.get(b"retry-after"), now) if result.headers else None
+        decision = dialect.judge(job.due, status, result.body, retry_after_s, now)
+        if decision.done:
+            state, next_at = CallbackState.DONE, None
+        elif decision.retry_at is None or result.failure in NEVER_RIGHT:
+            state, next_at = CallbackState.GIVEN_UP, None
+        else:
+            state, next_at = CallbackState.PENDING, decision.retry_at
+        if status == TOO_MANY_REQUESTS:
+            self._slow_down(job.endpoint, retry_after_s)
+        elif decision.done and job.endpoint.limit < self._limits.per_endpoint:
+            job.endpoint.limit += 1
+        error = None
+        if not decision.done:
+            error = f"HTTP {status}" if result.failure is None else f"{result.failure.value}: {result.detail}"
+            if result.failure is PostFailure.FORBIDDEN:
+                self._log.warning("callback.forbidden", callback_id=job.due.id, error=result.detail)
+        self._finish(job, now, status, state, next_at, error, result.elapsed_ms)
+
+    def _slow_down(self, endpoint: _Endpoint, retry_after_s: float | None) -> None:
+        """The receiver says 429: wait as it asks, at least a second, then go on with half as many at once."""
+        endpoint.limit = max(1, endpoint.limit // 2)
+        if endpoint.paused_until:
+            return
+        pause_s = min(max(retry_after_s or 0.0, 1.0), PAUSE_AT_MOST_S)
+        endpoint.paused_until = self._clock.monotonic() + pause_s
+        asyncio.get_running_loop().call_later(pause_s, self._resume, endpoint)
+
+    def _resume(self, endpoint: _Endpoint) -> None:
+        endpoint.paused_until = 0.0
+        if not endpoint.listed:
+            self._list(endpoint)
+        self._start_posts()
+
+    def _finish(
+        self,
+        job: _Job,
+        now: int,
+        status_code: int | None,
+        state: CallbackState,
+        next_at: int | None,
+        error: str | None,
+        elapsed_ms: int = 0,
+    ) -> None:
+        """Write one attempt's outcome down, and let the next callback of the same message go."""
+        due = job.due
+        first_failed_at = due.first_failed_at
+        if state is CallbackState.DONE:
+            self.delivered += 1
+        else:
+            if first_failed_at is None:
+                first_failed_at = now
+            self._tell_failure(due, state, next_at, error)
+        self._results.append(
+            CallbackResult(due.id, state, now, next_at, first_failed_at, status_code, error, elapsed_ms)
+        )
+        self._release(job.key)
+        if not self._storing:
+            self._storing = True
+            asyncio.get_running_loop().call_soon(self._store_results)
+
+    def _tell_failure(self, due: CallbackDue, state: CallbackState, next_at: int | None, error: str | None) -> None:
+        attempt = due.attempts + 1
+        if state is CallbackState.PENDING:
+            self.postponed += 1
+            self._log.info(
+                "callback.postponed", callback_id=due.id, attempt=attempt, next_attempt_at=next_at, error=error
+            )
+        else:
+            self.given_up += 1
+            self._log.warning("callback.given_up", callback_id=due.id, attempt=attempt, error=error)
+
+    def _release(self, key: str) -> None:
+        """A callback with this key has ended: the next one may go."""
+        queue = self._behind.get(key)
+        if not queue:
+            self._behind.pop(key, None)
+            return
+        job = queue.pop(0)
+        if not queue:
+            self._behind[key] = None
+        self._queue(job)
+
+    # --- storing ------------------------------------------------------------------------------------------------------
+
+    def _store_results(self) -> None:
+        results, self._results = self._results, []
+        self._put(results)
+
+    def _put(self, results: list[CallbackResult]) -> None:
+        self._store.record_attempts(results).add_done_callback(lambda future: self._stored(results, future))
+
+    def _stored(self, results: list[CallbackResult], future: "asyncio.Future[None]") -> None:
+        error = None if future.cancelled() else future.exception()
+        if future.cancelled() or isinstance(error, StoreUnavailable):
+            # They were posted: not to write that down would post them again. Nothing else is stored before them.
+            asyncio.get_running_loop().call_later(STORE_PAUSE_S, self._put, results)
+            return
+        if error is not None:  # a fault of ours: the same results would fail for ever; their leases end
+            self._log.error("service.failed", service="outbox", count=len(results), exc_info=error)
+        self._ids.difference_update([result.id for result in results])
+        if self._results:
+            self._store_results()
+        else:
+            self._storing = False
+        if self._starved and len(self._ids) < self._limits.in_hand // 2:
+            self._starved = False
+            self._wake.set()
+        self._rest.set()
+
+    # --- accounts -----------------------------------------------------------------------------------------------------
+
+    def _wait_for_caller(self, endpoint: _Endpoint) -> None:
+        """Look the account up, once for all its endpoints that wait; they come back into the round afterwards."""
+        account_id = endpoint.account_id
+        waiting = self._unknown.get(account_id)
+        if waiting is not None:
+            waiting.append(endpoint)
+            return
+        self._unknown[account_id] = [endpoint]
+        task = asyncio.create_task(self._fetch_caller(account_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _fetch_caller(self, account_id: str) -> None:
+        while True:
+            try:
+                account = await self._look_up(account_id)
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(STORE_PAUSE_S)
+            except Exception:  # the top of this task: its callbacks wait on
+                self._log.exception("service.failed", service="outbox", account_id=account_id)
+                await asyncio.sleep(STORE_PAUSE_S)
+        if len(self._callers) >= ENDPOINTS:
+            self._callers.clear()
+        until = self._clock.monotonic() + self._limits.account_s
+        self._callers[account_id] = _Caller(account, self._policy_of(account), until)
+        for endpoint in self._unknown.pop(account_id, ()):
+            self._list(endpoint)
+        self._start_posts()
+
+    def _policy_of(self, account: Account | None) -> AddressPolicy:
+        allow = () if account is None else account.allow_callbacks_to
+        try:
+            return AddressPolicy.of(allow, allow_private=self._allow_private)
+        except ValueError:  # account settings are checked when they are made; what is wrong all the same opens nothing
+            self._log.error("service.failed", service="outbox", error="allow_callbacks_to is no list of networks")
+            return AddressPolicy(allow_private=self._allow_private)
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    async def _look_regularly(self) -> None:
+        """Claim what nobody handed over: retries that fall due, and what found no room."""
+        while True:
+            wait_s = self._limits.poll_s
+            try:
+                wait_s = await self._claim()
+            except StoreUnavailable:
+                pass  # the store says so itself; what is due stays due
+            except Exception:  # the top of this service: the next look comes all the same
+                self._log.exception("service.failed", service="outbox")
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+
+    async def _claim(self) -> float:
+        """Claim what is due as far as there is room; returns the seconds until the next look."""
+        poll_s = self._limits.poll_s
+        next_at = await self._store.next_callback_at()
+        now = self._clock.now()
+        if next_at is None or next_at > now:
+            return poll_s if next_at is None else min(poll_s, (next_at - now) / 1000)
+        while (wanted := min(CLAIM, self.room())) > 0:
+            due = await self._store.claim_callbacks(self._clock.now(), wanted)
+            self.take(due)
+            if len(due) < wanted:
+                break
+        return poll_s
+
+
+def _retry_after_s(value: bytes | None, now: int) -> float | None:
+    """Retry-After in seconds from ``now`` (ms UTC): a number of seconds or an HTTP date (RFC 9110 10.2.3)."""
+    if not value:
+        return None
+    text = value.decode("latin-1").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now / 1000)
+    except (ValueError, OverflowError):
+        return None

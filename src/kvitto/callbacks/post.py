@@ -1,0 +1,491 @@
+"""The HTTP client for callbacks: pools of kept-alive connections to addresses that the account may reach.
+
+Ours on httptools because a callback is posted for every message (docs/adr/0003). ``CallbackClient.start`` costs no task
+and no timer for each post; ``post`` is the comfortable form. Whatever the endpoint does, the caller gets one
+``PostResult``; nothing is raised. No redirect is followed, and nothing is retried but a post that a stale connection
+never carried: what deserves another attempt is for the outbox and the dialect to say.
+
+Addresses: the name is resolved by the injected ``Resolver`` and every address judged by the account's policy each time
+a connection is opened; the connection goes to a judged address, by number (``callbacks.addresses``). Pools are not
+shared between policies, so that no account travels on a connection that only another one was allowed to open.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from socket import SOCK_STREAM, gaierror
+
+from kvitto.callbacks.addresses import AddressPolicy, BadUrl, Target, parse_target
+from kvitto.callbacks.wire import NO_HEADERS, Exchange, PostFailure, PostRequest, PostResult, Wire
+from kvitto.core.clock import Clock
+
+__all__ = [
+    "CallbackClient",
+    "OnDone",
+    "PostFailure",
+    "PostLimits",
+    "PostRequest",
+    "PostResult",
+    "Resolver",
+    "resolve_by_system",
+    "verified_tls",
+]
+
+OnDone = Callable[[PostRequest, PostResult], None]
+"""Called once for every ``start``, in the loop's thread, never from inside ``start``. Must not block."""
+
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+"""(host, port) -> its addresses as text, best first. Raises: OSError when there are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostLimits:
+    """The bounds of the client."""
+
+    connect_timeout_s: float = 5.0
+    """Resolving, connecting and TLS together. Part of the exchange's own time-out."""
+    read_bytes: int = 64 * 1024
+    """Read of one answer, head and interim answers included. Nobody needs more of it (docs/promises.md P11)."""
+    kept_body_bytes: int = 4 * 1024
+    """Of the answer's body handed to the caller: an acknowledgement, or an excerpt to show."""
+    idle_timeout_s: float = 30.0
+    """An unused connection is closed after this; common servers close theirs after 60 or 75 s."""
+    resolved_s: float = 5.0
+    """How long a name's addresses are used again. Long enough for a burst, short enough to follow a move."""
+    addresses: int = 4
+    """Addresses of a name that are tried for one connection; they share the connect time-out."""
+    remembered_urls: int = 4096
+    """URLs kept parsed, and names kept resolved. Above, all are forgotten at once and parsed again when used."""
+    posts: int = 100_000
+    """Posts under way or waiting for a connection, over all pools. Above: BUSY; the outbox claims far fewer."""
+    sweep_s: float = 0.25
+    """One timer looks after all time-outs; each may come this much late, never early."""
+
+
+async def resolve_by_system(host: str, port: int) -> Sequence[str]:
+    """The operating system's resolver (its own cache, /etc/hosts and numeric forms such as 0x7f.1 included)."""
+    rows = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
+    return list(dict.fromkeys(str(row[4][0]) for row in rows))
+
+
+def verified_tls() -> ssl.SSLContext:
+    """TLS 1.2 or newer, certificate and name verified against the system's authorities."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+class UnreachableError(Exception):
+    """No connection; carries the failure in words."""
+
+    def __init__(self, failure: PostFailure, detail: str) -> None:
+        super().__init__(detail)
+        self.failure = failure
+        self.detail = detail
+
+
+class _Endpoint:
+    """A URL seen before: its parts, the head of its requests, and the pool it used last."""
+
+    __slots__ = ("head", "pool", "target")
+
+    def __init__(self, target: Target, user_agent: bytes) -> None:
+        self.target = target
+        self.head = b"POST %b HTTP/1.1\r\nHost: %b\r\nUser-Agent: %b\r\n" % (
+            target.path,
+            target.host_header,
+            user_agent,
+        )
+        self.pool: _Pool | None = None
+
+
+class _Pool:
+    """The connections to one (scheme, host, port) under one policy, and the posts that wait for one."""
+
+    __slots__ = ("client", "idle", "limit", "open", "policy", "removed", "target", "waiting")
+
+    def __init__(self, client: "CallbackClient", target: Target, policy: AddressPolicy) -> None:
+        self.client = client
+        self.target = target
+        self.policy = policy
+        self.limit = 1
+        self.open = 0
+        """Connections that exist or are being opened."""
+        self.idle: list[Wire] = []
+        self.waiting: deque[Exchange] = deque()
+        self.removed = False
+
+    def submit(self, exchange: Exchange) -> None:
+        """Send on a free connection, else on a new one, else wait for one."""
+        if self.idle:
+            self.client.begin(exchange)
+            self.idle.pop().send(exchange)  # the one used last: the others may grow old and be closed
+        elif self.open < self.limit:
+            self.client.begin(exchange)
+            self.open_for(exchange)
+        else:
+            self.waiting.append(exchange)
+
+    def open_for(self, exchange: Exchange) -> None:
+        """Open a connection and send on it."""
+        self.open += 1
+        exchange.task = self.client.loop.create_task(self._open())
+        exchange.task.add_done_callback(partial(self._opened, exchange))
+
+    # ---- wires call these
+
+    def answered(self, exchange: Exchange, wire: Wire, *, truncated: bool) -> None:
+        """See ``callbacks.wire.Owner``."""
+        self.client.finish(exchange, wire.status, None, "", wire.body, wire.headers, truncated)
+
+    def failed(self, exchange: Exchange, wire: Wire, failure: PostFailure, detail: str) -> None:
+        """See ``callbacks.wire.Owner``."""
+        self.client.finish(exchange, wire.status, failure, detail, wire.body, wire.headers)
+
+    def give_back(self, wire: Wire) -> None:
+        """See ``callbacks.wire.Owner``."""
+        if self.client.stopped:
+            wire.cut()
+        elif self.waiting:
+            exchange = self.waiting.popleft()
+            self.client.begin(exchange)
+            wire.send(exchange)
+        else:
+            wire.idle_since_s = self.client.now_s
+            self.idle.append(wire)
+
+    def lost(self, wire: Wire, again: Exchange | None) -> None:
+        """See ``callbacks.wire.Owner``."""
+        self.open -= 1
+        if wire in self.idle:
+            self.idle.remove(wire)
+        if again is not None:
+            self.open_for(again)
+        self._serve_waiting()
+
+    def _serve_waiting(self) -> None:
+        while self.waiting and self.open < self.limit and not self.client.stopped:
+            exchange = self.waiting.popleft()
+            self.client.begin(exchange)
+            self.open_for(exchange)
+
+    # ---- opening
+
+    def _opened(self, exchange: Exchange, task: "asyncio.Task[Wire]") -> None:
+        """A connection is open, and carries the exchange it was opened for; or it is not, and that exchange fails."""
+        exchange.task = None
+        if task.cancelled():
+            failure, detail = self.client.why_cancelled(exchange)
+        else:
+            exc = task.exception()
+            if exc is None and not task.result().is_lost:
+                wire = task.result()
+                wire.attached = True
+                wire.send(exchange)
+                return
+            failure, detail = _words_for(exc, self.client.limits)
+        self.open -= 1
+        self.client.finish(exchange, None, failure, detail)
+        self._serve_waiting()
+
+    async def _open(self) -> Wire:
+        """Resolve, judge, connect: to a judged address, by number."""
+        target, limits = self.target, self.client.limits
+        async with asyncio.timeout(limits.connect_timeout_s):
+            addresses = await self.client.resolve(target.host, target.port)
+            objections = {address: self.policy.objection(address) for address in addresses}
+            permitted = [address for address, objection in objections.items() if objection is None]
+            if not permitted:
+                kinds = sorted({kind for kind in objections.values() if kind is not None}) or ["none found"]
+                raise UnreachableError(PostFailure.FORBIDDEN, f"no permitted address: {', '.join(kinds)}")
+            return await self._connect_to_one(permitted[: limits.addresses])
+
+    async def _connect_to_one(self, addresses: list[str]) -> Wire:
+        """Try the addresses in turn. Raises: what the last one ended in; a TLS failure at once."""
+        problem: Exception = TimeoutError()
+        for address in addresses:
+            try:
+                async with asyncio.timeout(self.client.limits.connect_timeout_s / len(addresses)):
+                    return await self._connect_to(address)
+            except ssl.SSLError:
+                raise
+            except OSError as exc:
+                problem = exc
+        raise problem
+
+    async def _connect_to(self, address: str) -> Wire:
+        client, secure = self.client, self.target.scheme == "https"
+        _, wire = await client.loop.create_connection(
+            lambda: Wire(self, client.limits.read_bytes, client.limits.kept_body_bytes),
+            address,  # a number: nothing is resolved again
+            self.target.port,
+            ssl=client.tls() if secure else None,
+            server_hostname=self.target.host if secure else None,
+        )
+        return wire
+
+
+def _words_for(exc: BaseException | None, limits: PostLimits) -> tuple[PostFailure, str]:
+    """Why there is no connection. None: it was opened, and closed before it could be used."""
+    match exc:
+        case None:
+            return PostFailure.CLOSED, "closed as soon as it was opened"
+        case UnreachableError():
+            return exc.failure, exc.detail
+        case TimeoutError():
+            return PostFailure.TIMEOUT, f"no connection within {limits.connect_timeout_s:g} s"
+        case ssl.SSLCertVerificationError():
+            return PostFailure.TLS, f"certificate refused: {exc.verify_message}"
+        case ssl.SSLError():
+            return PostFailure.TLS, f"TLS failed: {exc.reason or 'closed in the handshake'}"
+        case OSError():
+            return PostFailure.CONNECT, exc.strerror or "connecting failed"
+        case _:
+            return PostFailure.CONNECT, f"connecting failed: {type(exc).__name__}"
+
+
+class CallbackClient:
+    """Posts callbacks. One for the process; made inside the running loop or before it.
+
+    ``clock`` for time-outs; ``resolver`` and ``tls`` (how to make the context for https, once) can be replaced.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        limits: PostLimits | None = None,
+        resolver: Resolver = resolve_by_system,
+        tls: Callable[[], ssl.SSLContext] = verified_tls,
+        user_agent: str = "Kvitto",
+    ) -> None:
+        self.limits = limits or PostLimits()
+        self.stopped = False
+        self.now_s = clock.monotonic()
+        self._clock = clock
+        self._resolver = resolver
+        self._make_tls = tls
+        self._tls: ssl.SSLContext | None = None
+        self._user_agent = user_agent.encode("latin-1")
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._endpoints: dict[str, _Endpoint] = {}
+        self._pools: dict[tuple[str, str, int, AddressPolicy], _Pool] = {}
+        self._resolved: dict[tuple[str, int], tuple[float, asyncio.Future[Sequence[str]]]] = {}
+        self._running: set[Exchange] = set()
+        self._posts = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._emptied: asyncio.Event = asyncio.Event()
+
+    # ---- posting
+
+    async def post(
+        self,
+        url: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        *,
+        policy: AddressPolicy,
+        connections: int = 16,
+        timeout_s: float = 10.0,
+    ) -> PostResult:
+        """Post once and wait for what becomes of it. Arguments as in ``PostRequest``. Raises: nothing."""
+        done: asyncio.Future[PostResult] = asyncio.get_running_loop().create_future()
+
+        def settle(request: PostRequest, result: PostResult) -> None:
+            if not done.done():
+                done.set_result(result)
+
+        self.start(PostRequest(url, headers, body, policy, connections, timeout_s), settle)
+        return await done
+
+    def start(self, request: PostRequest, on_done: OnDone) -> None:
+        """Begin a post; ``on_done(request, result)`` is called once, later. In the loop's thread. Raises: nothing.
+
+        ``Host``, ``User-Agent`` and ``Content-Length`` are written here, everything else is the caller's.
+        """
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        endpoint = self._endpoints.get(request.url)
+        if endpoint is None:
+            found = self._learn(request.url)
+            if isinstance(found, BadUrl):
+                self._refuse(request, on_done, PostFailure.BAD_URL, found.reason)
+                return
+            endpoint = found
+        lines = b"".join([b"%b: %b\r\n" % field for field in request.headers])
+        if lines.count(b"\n") != len(request.headers) or lines.count(b"\r") != len(request.headers):
+            self._refuse(request, on_done, PostFailure.BAD_REQUEST, "a line break in a header")
+            return
+        if self.stopped or self._posts >= self.limits.posts:
+            failure = PostFailure.STOPPED if self.stopped else PostFailure.BUSY
+            self._refuse(request, on_done, failure, f"stopped, or {self.limits.posts} posts under way")
+            return
+        pool = endpoint.pool
+        if pool is None or pool.removed or (pool.policy is not request.policy and pool.policy != request.policy):
+            pool = endpoint.pool = self._pool_for(endpoint.target, request.policy)
+        pool.limit = request.connections
+        body = request.body
+        octets = b"%b%bContent-Length: %d\r\n\r\n%b" % (endpoint.head, lines, len(body), body)
+        self._posts += 1
+        pool.submit(Exchange(request, on_done, octets))
+        if self._timer is None:
+            self._arm()
+
+    async def stop(self, grace_s: float = 0.0) -> None:
+        """Take no more posts, wait ``grace_s`` for those under way, end the rest as STOPPED. Bears double calls."""
+        self.stopped = True
+        for pool in self._pools.values():
+            while pool.waiting:
+                self.finish(pool.waiting.popleft(), None, PostFailure.STOPPED, "stopped while waiting")
+        if self._running and grace_s > 0:
+            self._emptied.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), grace_s)
+        tasks = [exchange.task for exchange in self._running if exchange.task is not None]
+        for exchange in list(self._running):
+            self._give_up(exchange, PostFailure.STOPPED, "stopped before the answer")
+        for pool in self._pools.values():
+            for wire in list(pool.idle):
+                wire.cut()
+        if tasks:
+            await asyncio.wait(tasks)
+        for _, lookup in self._resolved.values():
+            lookup.cancel()
+        self._resolved.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open or being opened now."""
+        return sum(pool.open for pool in self._pools.values())
+
+    # ---- pools call these
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that everything here runs in."""
+        assert self._loop is not None
+        return self._loop
+
+    def tls(self) -> ssl.SSLContext:
+        """The context for https, made at the first need: loading the authorities takes some milliseconds."""
+        if self._tls is None:
+            self._tls = self._make_tls()
+        return self._tls
+
+    def begin(self, exchange: Exchange) -> None:
+        """The exchange has its connection, or one is being opened for it: its time runs."""
+        exchange.started_s = self.now_s = self._clock.monotonic()
+        exchange.deadline_s = exchange.started_s + exchange.request.timeout_s
+        self._running.add(exchange)
+
+    def finish(
+        self,
+        exchange: Exchange,
+        status: int | None,
+        failure: PostFailure | None,
+        detail: str,
+        body: bytes = b"",
+        headers: Mapping[bytes, bytes] = NO_HEADERS,
+        truncated: bool = False,
+    ) -> None:
+        """Tell the caller, once."""
+        if exchange.is_done:
+            return
+        exchange.is_done = True
+        self._posts -= 1
+        self._running.discard(exchange)
+        if not self._running:
+            self._emptied.set()
+        elapsed_ms = 0
+        if exchange.started_s:
+            elapsed_ms = round((self._clock.monotonic() - exchange.started_s) * 1000)
+        result = PostResult(status, failure, detail, body, headers, elapsed_ms, truncated)
+        try:
+            exchange.on_done(exchange.request, result)
+        except Exception as exc:
+            # The caller's fault must not break the connection that the answer came on.
+            self.loop.call_exception_handler({"message": "a post's on_done raised", "exception": exc})
+
+    def why_cancelled(self, exchange: Exchange) -> tuple[PostFailure, str]:
+        """For a connection that was being opened when its exchange was given up."""
+        if self.stopped:
+            return PostFailure.STOPPED, "stopped before the answer"
+        return PostFailure.TIMEOUT, f"no answer within {exchange.request.timeout_s:g} s"
+
+    async def resolve(self, host: str, port: int) -> Sequence[str]:
+        """A host's addresses; asked once for all connections that are opened within ``resolved_s``."""
+        now_s = self._clock.monotonic()
+        until_s, lookup = self._resolved.get((host, port), (0.0, None))
+        if lookup is None or now_s >= until_s or (lookup.done() and (lookup.cancelled() or lookup.exception())):
+            if len(self._resolved) >= self.limits.remembered_urls:
+                self._resolved.clear()
+            lookup = asyncio.ensure_future(self._resolver(host, port))
+            self._resolved[(host, port)] = (now_s + self.limits.resolved_s, lookup)
+        try:
+            return await asyncio.shield(lookup)
+        except gaierror as exc:
+            raise UnreachableError(PostFailure.DNS, exc.strerror or "the name has no address") from exc
+        except (OSError, UnicodeError) as exc:
+            raise UnreachableError(PostFailure.DNS, "the name cannot be resolved") from exc
+
+    # ---- time
+
+    def sweep(self) -> None:
+        """Look at all time-outs once. The client's own timer calls this every ``sweep_s``."""
+        now_s = self.now_s = self._clock.monotonic()
+        for exchange in [late for late in self._running if late.deadline_s <= now_s]:
+            self._give_up(exchange, PostFailure.TIMEOUT, f"no answer within {exchange.request.timeout_s:g} s")
+        old_s = now_s - self.limits.idle_timeout_s
+        for key, pool in list(self._pools.items()):
+            for wire in [old for old in pool.idle if old.idle_since_s <= old_s]:
+                pool.idle.remove(wire)
+                wire.cut()
+            if not pool.open and not pool.waiting:
+                pool.removed = True
+                del self._pools[key]
+
+    def _give_up(self, exchange: Exchange, failure: PostFailure, detail: str) -> None:
+        wire = exchange.wire
+        if wire is not None:
+            exchange.wire = None
+            wire.cut()
+            self.finish(exchange, wire.status, failure, detail, wire.body, wire.headers)
+        elif exchange.task is not None:
+            exchange.task.cancel()  # ends in why_cancelled
+
+    def _arm(self) -> None:
+        self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep_again)
+
+    def _sweep_again(self) -> None:
+        self._timer = None
+        self.sweep()
+        if self._pools and not self.stopped:
+            self._arm()
+
+    # ---- what is remembered
+
+    def _learn(self, url: str) -> _Endpoint | BadUrl:
+        target = parse_target(url)
+        if isinstance(target, BadUrl):
+            return target
+        if len(self._endpoints) >= self.limits.remembered_urls:
+            self._endpoints.clear()
+        endpoint = self._endpoints[url] = _Endpoint(target, self._user_agent)
+        return endpoint
+
+    def _pool_for(self, target: Target, policy: AddressPolicy) -> _Pool:
+        key = (target.scheme, target.host, target.port, policy)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = _Pool(self, target, policy)
+        return pool
+
+    def _refuse(self, request: PostRequest, on_done: OnDone, failure: PostFailure, detail: str) -> None:
+        self.loop.call_soon(on_done, request, PostResult(None, failure, detail))

@@ -1,0 +1,151 @@
+"""The settings of an account that ``kvitto account set`` takes: name, meaning and shape of each, as one table.
+
+Pure. A value is text as typed; the empty text clears the setting. Later settings are rows more.
+Next: ``kvitto.cli.account``, ``kvitto.core.model.Account``.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from kvitto.core.errors import BadInput
+from kvitto.core.msisdn import clean, is_alphanumeric_sender
+from kvitto.core.text import MAX_PARTS
+
+__all__ = ["FIELDS", "Field", "read_changes", "read_name", "read_networks", "read_sender", "read_url"]
+
+URL_CHARACTERS: Final = 2048
+LIST_ENTRIES: Final = 10_000
+NAME_CHARACTERS: Final = 64
+
+
+class Field(NamedTuple):
+    """One setting. ``read``: text to value, or ValueError saying the shape; ``cleared``: its value when unset."""
+
+    meaning: str
+    shape: str
+    read: Callable[[str], object]
+    cleared: object = None
+
+
+def read_url(text: str) -> str:
+    """An absolute http or https URL. Raises: ValueError."""
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or len(text) > URL_CHARACTERS or re.search(r"[\x00-\x20\x7f]", text):
+        raise ValueError(f"an http or https URL of at most {URL_CHARACTERS} characters")
+    return text
+
+
+def read_networks(texts: Sequence[str]) -> tuple[str, ...]:
+    """Networks in CIDR form, or single addresses. Raises: ValueError naming the first that is none."""
+    for text in texts:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            raise ValueError(f"{text} is no network such as 10.0.0.0/8 or ::1/128, without host bits") from None
+    return tuple(texts)
+
+
+def read_sender(text: str) -> str:
+    """A sender as it is stored: digits, or a name as typed. Raises: ValueError."""
+    number = clean(text, min_digits=3)
+    if number is not None:
+        return number
+    if not is_alphanumeric_sender(text):
+        raise ValueError("a number of 3 to 15 digits, or 1 to 11 characters of the GSM alphabet with a letter")
+    return text
+
+
+def _read_number(text: str) -> str:
+    number = clean(text)
+    if number is None:
+        raise ValueError("phone numbers of 5 to 15 digits, country code first")
+    return number
+
+
+def _read_list(read: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
+    def read_all(text: str) -> tuple[str, ...]:
+        items = [item.strip() for item in text.split(",") if item.strip()]
+        if len(items) > LIST_ENTRIES:
+            raise ValueError(f"at most {LIST_ENTRIES} entries")
+        return tuple(dict.fromkeys(map(read, items)))
+
+    return read_all
+
+
+def _read_whole(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def _read_rate(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) <= 0:
+        raise ValueError("messages per second, above 0, such as 10 or 0.5")
+    return float(text)
+
+
+def _read_zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("a name of the IANA time zone database, such as Europe/Stockholm") from None
+    return text
+
+
+FIELDS: Final[dict[str, Field]] = {
+    "callback_url": Field("where callbacks go when a batch names no URL", "URL", read_url),
+    "allow_callbacks_to": Field(
+        "private networks that callbacks of this account may reach all the same",
+        "CIDR,CIDR...",
+        lambda text: read_networks([item.strip() for item in text.split(",") if item.strip()]),
+        (),
+    ),
+    "default_from": Field("sender of batches that name none", "number or name", read_sender),
+    "allowed_senders": Field(
+        "the only senders it may use; unset: any", "sender,sender...", _read_list(read_sender), ()
+    ),
+    "blocked_numbers": Field("numbers it never sends to", "number,number...", _read_list(_read_number), ()),
+    "max_parts": Field(
+        "more parts than this abort a message; unset: the dialect's own limit",
+        f"1 to {MAX_PARTS}",
+        _read_whole(1, MAX_PARTS),
+    ),
+    "rate": Field("messages per second, first in first out; unset: no limit", "number", _read_rate),
+    "quota": Field("messages that may still be sent; unset: no limit", "number", _read_whole(0, 10**15)),
+    "timezone": Field("local time of dialects that show one", "IANA name", _read_zone, "UTC"),
+}
+
+
+def read_changes(assignments: Sequence[str]) -> dict[str, object]:
+    """Read ``KEY=VALUE`` texts. Raises: BadInput naming key, value and shape."""
+    changes: dict[str, object] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        field = FIELDS.get(key)
+        if field is None:
+            raise BadInput(key, f"no such setting; there are {', '.join(FIELDS)}")
+        if not equals:
+            raise BadInput(key, f"wanted {key}=VALUE ({field.shape}); {key}= clears it")
+        try:
+            changes[key] = field.read(text.strip()) if text.strip() else field.cleared
+        except ValueError as wrong:
+            raise BadInput(key, f"{text!r}: wanted {wrong}") from None
+    return changes
+
+
+def read_name(text: str) -> str:
+    """An account's name. Raises: BadInput."""
+    if not 0 < len(text) <= NAME_CHARACTERS or not text.isprintable() or text != text.strip():
+        raise BadInput("NAME", f"1 to {NAME_CHARACTERS} printable characters, no space around them")
+    return text

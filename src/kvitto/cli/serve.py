@@ -1,0 +1,77 @@
+"""``kvitto serve``: everything in one process, until a signal ends it."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+from kvitto.app import App, DemoKeys
+from kvitto.cli.common import CLOCK, ConfigOption, DataOption, JsonOption, print_json, read_settings, say
+
+__all__ = ["curl_lines", "serve"]
+
+DEMO_NUMBERS = ("46701740611", "46701740612", "46701740613")
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(metavar="H", help="Address to listen on (setting http.host).")] = None,
+    port: Annotated[int | None, typer.Option(metavar="N", help="TCP port (setting http.port).")] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Make a demo account, print its keys, open callbacks to this machine.")
+    ] = False,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Run the server: HTTP in, SMPP out, receipts back, callbacks out."""
+    settings = read_settings(config, data, http__host=host, http__port=port, demo__enabled=True if demo else None)
+    server = App(settings, CLOCK, on_ready=lambda app: _announce(app, as_json))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(server.run())
+
+
+def _announce(app: App, as_json: bool) -> None:
+    """Say where it listens and, in the demo, what to paste."""
+    keys = app.demo_keys
+    if as_json:
+        document: dict[str, object] = {"url": app.url}
+        if keys is not None:
+            document["demo"] = keys._asdict()
+        print_json(document)
+    elif keys is None:
+        say(f"Kvitto is on {app.url}")
+    else:
+        _announce_demo(app.url, keys)
+    sys.stdout.flush()
+
+
+def _announce_demo(url: str, keys: DemoKeys) -> None:
+    pairs = [("Address", url), ("Service plan id", keys.service_plan_id), ("API token", keys.api_token)]
+    lines = [f"{name:<16} {value}" for name, value in pairs]
+    if sys.stdout.isatty():
+        Console(highlight=False).print(Panel(Text("\n".join(lines)), title="Kvitto", expand=False))
+    else:
+        say("\n".join(lines))
+    say("\nPaste these, one after the other (docs: " + url + "/docs):\n")
+    for line in curl_lines(url, keys):
+        say(line + "\n")
+
+
+def curl_lines(url: str, keys: DemoKeys) -> list[str]:
+    """The three lines to paste: send to three numbers, the full report, one recipient's report."""
+    base = f"{url}/xms/v1/{keys.service_plan_id}/batches"
+    auth = f"-H 'Authorization: Bearer {keys.api_token}'"
+    json_type = "-H 'Content-Type: application/json'"
+    to = ",".join(f'"{number}"' for number in DEMO_NUMBERS)
+    body = f'{{"from":"Kvitto","to":[{to}],"body":"Your parcel is here"}}'
+    find_id = """sed 's/.*"id":"\\([^"]*\\)".*/\\1/'"""
+    return [
+        f"""BATCH=$(curl -s {base} {auth} {json_type} -d '{body}' | tee /dev/stderr | {find_id}); echo""",
+        f"""sleep 1; curl -s "{base}/$BATCH/delivery_report?type=full" {auth}; echo""",
+        f"""curl -s "{base}/$BATCH/delivery_report/{DEMO_NUMBERS[0]}" {auth}; echo""",
+    ]

@@ -1,0 +1,94 @@
+"""The only reader of randomness: ids and secrets.
+
+A batch id is a ULID (26 characters of Crockford base 32: 48 bits of milliseconds, 80 bits of chance) whose lowest 20 bits
+are zero; they number the batch's messages. So a message's id is its batch's id with the last four characters counted
+up: one draw of chance names a whole batch, a batch's messages lie side by side in the store, and no index on
+``batch_id`` is needed (ADR 0006). Ids made within one millisecond still rise, so lists by id are lists by time.
+
+Must not know: what the ids are for. Next: ``kvitto.core.model``.
+"""
+
+import base64
+import secrets
+from typing import Final
+
+from kvitto.core.clock import Clock
+
+__all__ = ["MESSAGES_PER_BATCH", "IdMaker", "batch_of", "message_ids", "message_range", "new_nonce", "new_secret", "new_token"]
+
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PREFIX_CHARS: Final = 22
+MESSAGES_PER_BATCH: Final = (1 << 20) - 1
+"""How many messages one batch id can number: four base-32 characters, less the batch itself."""
+
+_PAIRS: Final = [a + b for a in _ALPHABET for b in _ALPHABET]
+_SMALL_SLOTS: Final = [_PAIRS[n >> 10] + _PAIRS[n & 1023] for n in range(1024)]
+
+
+def _slot(number: int) -> str:
+    return _SMALL_SLOTS[number] if number < 1024 else _PAIRS[number >> 10] + _PAIRS[number & 1023]
+
+
+class IdMaker:
+    """Makes batch ids and other ULIDs that rise with time, also within one millisecond."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last_at = 0
+        self._chance = 0
+
+    def new(self) -> str:
+        """Return a fresh ULID with its lowest 20 bits zero: 26 characters."""
+        at = self._clock.now()
+        if at > self._last_at:
+            self._last_at, self._chance = at, secrets.randbits(59)
+        else:
+            self._chance += 1 + secrets.randbits(16)
+        value = (self._last_at << 60) | (self._chance & ((1 << 60) - 1))
+        pairs = _PAIRS
+        return (
+            pairs[value >> 100]
+            + pairs[(value >> 90) & 1023]
+            + pairs[(value >> 80) & 1023]
+            + pairs[(value >> 70) & 1023]
+            + pairs[(value >> 60) & 1023]
+            + pairs[(value >> 50) & 1023]
+            + pairs[(value >> 40) & 1023]
+            + pairs[(value >> 30) & 1023]
+            + pairs[(value >> 20) & 1023]
+            + pairs[(value >> 10) & 1023]
+            + pairs[value & 1023]
+            + "0000"
+        )
+
+
+def message_ids(batch_id: str, count: int, start: int = 1) -> list[str]:
+    """Return the ids of messages ``start`` .. ``start + count - 1`` of a batch."""
+    prefix = batch_id[:_PREFIX_CHARS]
+    return [prefix + _slot(n) for n in range(start, start + count)]
+
+
+def batch_of(message_id: str) -> str:
+    """Return the id of the batch that a message id belongs to."""
+    return message_id[:_PREFIX_CHARS] + "0000"
+
+
+def message_range(batch_id: str) -> tuple[str, str]:
+    """Return the least and the greatest id that a message of this batch can have, for a range scan."""
+    prefix = batch_id[:_PREFIX_CHARS]
+    return prefix + "0001", prefix + "ZZZZ"
+
+
+def new_token(octets: int = 24) -> str:
+    """Return a URL-safe secret with ``octets`` octets of chance."""
+    return secrets.token_urlsafe(octets)
+
+
+def new_nonce() -> str:
+    """Return a unique string for one signed request."""
+    return secrets.token_hex(16)
+
+
+def new_secret() -> str:
+    """Return a callback secret: ``whsec_`` and 32 random octets in Base64 (Standard Webhooks form)."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()

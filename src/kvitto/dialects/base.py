@@ -1,0 +1,133 @@
+"""What a dialect must be able to do: read a vendor's requests into operations, write the results, speak in callbacks.
+
+A dialect is pure: octets and values in, values and octets out. It never stores, sends or waits. For each HTTP route it
+says how to ``read`` a call into an operation and how to ``write`` the result; ``intake`` performs what lies between.
+For callbacks it renders the body, adds the vendor's headers and judges the answer; ``callbacks`` posts.
+
+Must not know: other dialects, HTTP servers, the store. Next: ``kvitto.dialects.sinch``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from kvitto.core.model import Account, CallbackDue
+from kvitto.core.operations import Operation
+
+__all__ = ["Answer", "Call", "Credentials", "Dialect", "DialectError", "Problem", "RetryDecision", "Route"]
+
+
+class Call(NamedTuple):
+    """One HTTP request as a dialect sees it; ``headers`` have their names in lower case.
+
+    ``params``: from the path, percent-decoded ("+" stays). ``query``: decoded, "+" is a space.
+    ``content_type``: the media type in lower case, without parameters; "" when absent. ``now``: ms UTC.
+    """
+
+    method: str
+    params: Mapping[str, str]
+    query: Mapping[str, list[str]]
+    content_type: str
+    headers: Mapping[str, str]
+    body: bytes
+    now: int
+
+
+class Answer(NamedTuple):
+    """One HTTP answer; ``content_type`` "" with an empty body."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Credentials(NamedTuple):
+    """Who the caller says it is: a token, or a user name and password; ``service_plan_id`` where the path names one."""
+
+    token: str | None = None
+    username: str | None = None
+    password: str | None = None
+    service_plan_id: str | None = None
+
+
+class Problem(StrEnum):
+    """What can go wrong outside a dialect's own rules; each dialect has its words for them."""
+
+    UNAUTHORIZED = "unauthorized"
+    ACCOUNT_DISABLED = "account_disabled"
+    QUOTA_SPENT = "quota_spent"
+    SENDER_NOT_ALLOWED = "sender_not_allowed"
+    NO_SENDER = "no_sender"
+    NO_CALLBACK_URL = "no_callback_url"
+    TOO_MANY_PARTS = "too_many_parts"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    ALREADY_DISPATCHED = "already_dispatched"
+    TOO_LARGE = "too_large"
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    INTERNAL = "internal"
+
+
+class RetryDecision(NamedTuple):
+    """What a receiver's answer means: done; or, if not, when to try again (ms UTC), None for never."""
+
+    done: bool
+    retry_at: int | None
+
+
+class Route(NamedTuple):
+    """One HTTP operation. ``path``: a template with ``{name}`` segments; a literal segment wins over a name.
+
+    ``read`` may raise ``DialectError``; ``write`` gets the operation that ``read`` made and its result.
+    """
+
+    method: str
+    path: str
+    read: Callable[[Call, Account], Operation]
+    write: Callable[[Any, Any], Answer]
+
+
+class DialectError(Exception):
+    """A request that the dialect refuses, with the answer to give."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+class Dialect(Protocol):
+    """One vendor's way of speaking.
+
+    ``callback_timeout_s``: how long one callback attempt may take.
+    """
+
+    @property
+    def name(self) -> str:
+        """The word that is stored with each batch."""
+
+    @property
+    def callback_timeout_s(self) -> float:
+        """Seconds that one callback attempt may take."""
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The HTTP operations of this dialect."""
+
+    def credentials(self, call: Call) -> Credentials | None:
+        """Return what the caller presents; None when there is nothing to check."""
+
+    def refuse(self, problem: Problem, *, text: str = "", retry_after_s: int | None = None, allow: str = "") -> Answer:
+        """Say a problem in the vendor's words; ``text`` names the field and the limit."""
+
+    def render(self, due: CallbackDue) -> bytes:
+        """Return the callback's body: the same octets for the same facts, every time."""
+
+    def headers(self, body: bytes, account: Account, *, nonce: str, now: int) -> list[tuple[str, str]]:
+        """Return the headers of one attempt beside Host and Content-Length, signatures included; ``now`` in ms UTC."""
+
+    def judge(
+        self, due: CallbackDue, status_code: int | None, body: bytes, retry_after_s: float | None, now: int
+    ) -> RetryDecision:
+        """Say what the receiver's answer means (``status_code`` None: none came); ``now`` in ms UTC."""

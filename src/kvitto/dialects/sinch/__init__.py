@@ -1,0 +1,87 @@
+"""The Sinch SMS API (XMS): its requests, responses, callbacks and errors (docs/dialects/sinch.md).
+
+Pure, like every dialect. Vendor words stop here: outside this folder nobody sees a JSON key of Sinch's. ``wire`` has
+the JSON objects, ``requests`` and ``queries`` read, ``responses`` and ``callbacks`` write, ``statuses`` is the table
+between our statuses and theirs, ``openapi`` describes it all.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from kvitto.core.model import Account, CallbackDue
+from kvitto.dialects.base import Answer, Call, Credentials, Problem, RetryDecision, Route
+from kvitto.dialects.sinch import callbacks, errors, queries, requests, responses
+
+__all__ = ["ROUTES", "SinchDialect"]
+
+_PLAN: Final = "/xms/v1/{service_plan_id}"
+
+# "dry_run" stands before "{batch_id}": the literal wins.
+ROUTES: Final[tuple[Route, ...]] = (
+    Route("POST", f"{_PLAN}/batches", requests.read_send, responses.write_created),
+    Route("GET", f"{_PLAN}/batches", queries.read_list, responses.write_batch_page),
+    Route("POST", f"{_PLAN}/batches/dry_run", requests.read_dry_run, responses.write_dry_run),
+    Route("GET", f"{_PLAN}/batches/{{batch_id}}", queries.read_fetch, responses.write_batch),
+    Route("POST", f"{_PLAN}/batches/{{batch_id}}", requests.read_update, responses.write_batch),
+    Route("PUT", f"{_PLAN}/batches/{{batch_id}}", requests.read_replace, responses.write_batch),
+    Route("DELETE", f"{_PLAN}/batches/{{batch_id}}", queries.read_cancel, responses.write_batch),
+    Route(
+        "POST",
+        f"{_PLAN}/batches/{{batch_id}}/delivery_feedback",
+        requests.read_feedback,
+        responses.write_feedback,
+    ),
+    Route(
+        "GET",
+        f"{_PLAN}/batches/{{batch_id}}/delivery_report",
+        queries.read_batch_report,
+        responses.write_batch_report,
+    ),
+    Route(
+        "GET",
+        f"{_PLAN}/batches/{{batch_id}}/delivery_report/{{recipient}}",
+        queries.read_recipient_report,
+        responses.write_recipient_report,
+    ),
+    Route("GET", f"{_PLAN}/delivery_reports", queries.read_reports, responses.write_reports),
+)
+"""Every HTTP operation of the dialect."""
+
+_SCHEME: Final = "bearer "
+
+
+class SinchDialect:
+    """Sinch's way of speaking; it fulfils ``kvitto.dialects.base.Dialect``."""
+
+    name = responses.NAME
+    callback_timeout_s = callbacks.TIMEOUT_S
+    routes: Sequence[Route] = ROUTES
+
+    def credentials(self, call: Call) -> Credentials | None:
+        """Return the bearer token and the service plan of the path; None without a token (section 2).
+
+        ``call.headers`` has its names in lower case.
+        """
+        value = call.headers.get("authorization", "")
+        token = value[len(_SCHEME) :].strip()
+        if value[: len(_SCHEME)].lower() != _SCHEME or not token:
+            return None
+        return Credentials(token=token, service_plan_id=call.params.get("service_plan_id"))
+
+    def refuse(self, problem: Problem, *, text: str = "", retry_after_s: int | None = None, allow: str = "") -> Answer:
+        """Say a problem in Sinch's words (section 3)."""
+        return errors.refuse(problem, text=text, retry_after_s=retry_after_s, allow=allow)
+
+    def render(self, due: CallbackDue) -> bytes:
+        """Return the callback's body (section 10)."""
+        return callbacks.render(due)
+
+    def headers(self, body: bytes, account: Account, *, nonce: str, now: int) -> list[tuple[str, str]]:
+        """Return the headers of one attempt, signature included (section 10.2)."""
+        return callbacks.headers(body, account, nonce=nonce, now=now)
+
+    def judge(
+        self, due: CallbackDue, status_code: int | None, body: bytes, retry_after_s: float | None, now: int
+    ) -> RetryDecision:
+        """Say what the receiver's answer means (section 10.1)."""
+        return callbacks.judge(due, status_code, body, retry_after_s, now)

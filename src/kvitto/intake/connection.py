@@ -1,0 +1,613 @@
+"""One HTTP/1.1 connection of the server: octets in, requests to the handler, answers out in the order of the requests.
+
+Theory of operation. httptools (llhttp) calls the ``on_...`` methods while it is fed. A connection is in one of the
+phases of ``Phase``. A request that is whole goes to the handler at once. A plain ``Response`` with nothing waiting
+before it is written without further objects: that is the hot path. Anything else takes a ``_Slot`` in a queue, and
+answers leave from the front of that queue only, so a pipelined request never overtakes an earlier one. Octets are
+parsed in slices, because the parser cannot be stopped in the middle: between slices we may stop reading when
+``HttpLimits.pipelined`` requests wait or the client does not take its answers.
+
+Deadlines are plain numbers that the server's one sweep compares with the clock (``intake.http``). Whatever the client
+sends ends in a request, a refusal or a closed connection; nothing is raised to the loop. Knows no routes and no
+dialects. Values: ``intake.exchange``.
+"""
+
+import asyncio
+import enum
+import functools
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable
+from math import inf
+from typing import cast
+
+import httptools
+
+from kvitto.intake.exchange import HttpLimits, Refusal, Reply, Request, Response
+from kvitto.intake.shared import Shared, is_in, path_of_absolute_form, read_forwarded
+
+__all__ = ["Connection", "Phase"]
+
+# Octets handed to the parser at once. Bounds how far a connection may run past the bound on pipelined requests, and how
+# much of a request's head escapes the count when it begins in the slice in which the previous request ended.
+SLICE = 16 * 1024
+
+METHODS = {name.encode(): name for name in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH")}
+
+
+class Phase(enum.Enum):
+    """Where a connection's incoming side stands."""
+
+    IDLE = enum.auto()
+    """Between requests."""
+    HEAD = enum.auto()
+    """A request line or header field has begun."""
+    BODY = enum.auto()
+    """The head is whole, the body is not."""
+    DEAF = enum.auto()
+    """No further request will be read: the client asked to close, or was refused."""
+
+
+# Read for every request: a name of the module costs half of what a member of the class does.
+IDLE, HEAD, BODY, DEAF = Phase.IDLE, Phase.HEAD, Phase.BODY, Phase.DEAF
+
+
+class _Slot:
+    """One answer in the queue: known already, or still being worked on (``response`` is None)."""
+
+    __slots__ = ("request", "response", "streaming")
+
+    def __init__(self, request: Request | None, response: Response | None = None) -> None:
+        self.request = request
+        self.response = response
+        self.streaming: asyncio.Task[None] | None = None
+
+
+class _RefusedError(Exception):
+    """Stops the parser from inside one of its calls; the refusal itself is kept in the connection."""
+
+
+class Connection(asyncio.Protocol):
+    """See the module. ``deadline_s`` and ``write_deadline_s``: instants of the monotonic clock, for the sweep."""
+
+    __slots__ = (
+        "_backlog",
+        "_body",
+        "_ended",
+        "_feeding",
+        "_fields",
+        "_head_octets",
+        "_headers",
+        "_held",
+        "_http10",
+        "_lingering",
+        "_out",
+        "_parser",
+        "_peer",
+        "_phase",
+        "_queue",
+        "_reading",
+        "_refusal",
+        "_repeated",
+        "_shared",
+        "_target",
+        "_transport",
+        "_trusted",
+        "_upgrade",
+        "_writable",
+        "deadline_s",
+        "write_deadline_s",
+    )
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._parser = httptools.HttpRequestParser(self)
+        self._phase = IDLE
+        self._queue: deque[_Slot] = deque()
+        self._out: list[bytes] = []
+        self._backlog = bytearray()
+        self._reading = True
+        self._ended = False
+        self._feeding = False
+        self._held = 0
+        self._http10 = False
+        self._lingering = False
+        self._writable: asyncio.Future[None] | None = None
+        self._refusal: Refusal | None = None
+        self._upgrade = False
+        self._target = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._fields: dict[bytes, bytes] = {}
+        self._repeated = 0
+        self._head_octets = 0
+        self._body: bytes | bytearray | None = None
+        self._peer = ""
+        self._trusted = False
+        self.deadline_s = inf
+        self.write_deadline_s = inf
+
+    # ---- the transport calls these
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected (and, with TLS, shaken hands)."""
+        shared = self._shared
+        self._transport = cast(asyncio.Transport, transport)
+        peername = transport.get_extra_info("peername")
+        self._peer = peername[0] if isinstance(peername, tuple) else ""
+        self._trusted = bool(shared.trusted) and is_in(self._peer, shared.trusted)
+        self.deadline_s = shared.now_s + shared.limits.head_timeout_s
+        shared.connections.add(self)
+        if len(shared.connections) > shared.limits.connections:
+            # Cut without lingering: a flood should cost as little as it can.
+            refusal = Refusal(status=503, reason=f"more than {shared.limits.connections} connections", target="")
+            self._transport.write(shared.writer.render(shared.refuse(refusal), None, close=True))
+            self._phase = DEAF
+            self._transport.close()
+        elif shared.stopping:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone; what handlers still work on will find nobody to answer."""
+        self._phase = DEAF
+        self._backlog.clear()
+        self._release_body()
+        for slot in self._queue:
+            if slot.streaming is not None:
+                slot.streaming.cancel()
+        self._queue.clear()
+        self.resume_writing()
+        connections = self._shared.connections
+        connections.discard(self)
+        if not connections:
+            self._shared.when_empty()
+
+    def data_received(self, data: bytes) -> None:
+        """Octets from the client, in any cut."""
+        if self._phase is DEAF:
+            return
+        if len(data) <= SLICE and not self._backlog:
+            self._feed(data)
+            if self._queue and not self._has_room(self._shared.limits):
+                self._balance()
+        else:
+            self._backlog += data
+            self._balance()
+        self._flush()
+
+    def eof_received(self) -> bool:
+        """The client has sent its last octet. It may still want its answers (``printf ... | nc``)."""
+        self._ended = True
+        return bool(self._queue or self._backlog) and not self._lingering and self._transport.can_write_eof()
+
+    def pause_writing(self) -> None:
+        """The client takes its answers too slowly."""
+        self.write_deadline_s = self._shared.now_s + self._shared.limits.write_timeout_s
+        if self._writable is None:
+            self._writable = self._shared.loop.create_future()
+        self._balance()
+
+    def resume_writing(self) -> None:
+        """The client has taken what was waiting."""
+        self.write_deadline_s = inf
+        if self._writable is not None:
+            if not self._writable.done():
+                self._writable.set_result(None)
+            self._writable = None
+            self._balance()
+            self._flush()
+
+    # ---- the sweep and the server call these
+
+    def expire(self) -> None:
+        """A deadline has passed."""
+        if self._lingering or self.write_deadline_s < inf:
+            self._transport.abort()
+        elif self._phase is HEAD:
+            self._refuse(408, f"head not complete within {self._shared.limits.head_timeout_s:g} s")
+        elif self._phase is BODY:
+            self._refuse(408, f"body not complete within {self._shared.limits.body_timeout_s:g} s")
+        else:
+            self.deadline_s = inf
+            self._transport.close()
+
+    def close_if_idle(self) -> None:
+        """The server stops: a connection without a request in hand may go."""
+        if self._phase is IDLE and not self._queue and not self._backlog:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Cut the connection now."""
+        self._transport.abort()
+
+    # ---- the parser calls these
+
+    def on_message_begin(self) -> None:
+        """The first octet of a request."""
+        if self._phase is DEAF:
+            raise _RefusedError
+        self._phase = HEAD
+        self._target = b""
+        self._headers = {}
+        self._repeated = 0
+        self._body = None
+        self.deadline_s = self._shared.now_s + self._shared.limits.head_timeout_s
+
+    def on_url(self, target: bytes) -> None:
+        """The target, or a piece of it."""
+        self._target += target
+        if len(self._target) > self._shared.limits.target_bytes:
+            self._stop_parser(414, f"target over {self._shared.limits.target_bytes} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header field; after the body a trailer field, which lands in a dictionary that nobody reads."""
+        headers = self._headers
+        name = name.lower()
+        if name in headers:
+            self._repeated += 1
+            if self._repeated > self._shared.limits.headers:
+                self._stop_parser(431, f"more than {self._shared.limits.headers} header fields")
+            headers[name] += b", " + value.rstrip()
+        else:
+            headers[name] = value.rstrip()  # llhttp trims the front only
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: what can be refused without the body is refused here."""
+        headers, limits = self._headers, self._shared.limits
+        if self._head_octets > limits.head_bytes - SLICE and self._count_head() > limits.head_bytes:
+            self._stop_parser(431, f"head over {limits.head_bytes} bytes")
+        if len(headers) + self._repeated > limits.headers:
+            self._stop_parser(431, f"more than {limits.headers} header fields")
+        self._fields, self._headers = headers, {}
+        version = self._parser.get_http_version()
+        if version != "1.1" and version != "1.0":
+            self._stop_parser(505, f"HTTP/{version}; 1.1 and 1.0 are served")
+        length = headers.get(b"content-length")
+        if b"transfer-encoding" in headers:
+            # What two programs could read differently is not read at all (RFC 9112 section 6.1).
+            coding = headers[b"transfer-encoding"].lower()
+            if length is not None or coding != b"chunked" or version == "1.0":
+                self._stop_parser(400, "ambiguous body length")
+        elif length is not None and int(length) > limits.body_bytes:
+            self._stop_parser(413, f"body over {limits.body_bytes} bytes")
+        host = headers.get(b"host")
+        if (host is None and version == "1.1") or (host is not None and b"," in host):
+            self._stop_parser(400, "one Host field is needed")
+        self._http10 = version == "1.0"
+        self._phase = BODY
+        self.deadline_s = self._shared.now_s + limits.body_timeout_s
+        self._upgrade = self._parser.should_upgrade()
+        if b"expect" in headers and not self._http10:
+            self._expect(headers[b"expect"])
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        body, shared = self._body, self._shared
+        if body is None:
+            self._body = data
+            if len(data) > shared.limits.body_bytes:
+                self._stop_parser(413, f"body over {shared.limits.body_bytes} bytes")
+            return
+        if not isinstance(body, bytearray):
+            # A body of many pieces grows in place: adding bytes to bytes would copy it each time.
+            shared.partial_bytes += len(body)
+            self._body = body = bytearray(body)
+        body += data
+        shared.partial_bytes += len(data)
+        if len(body) > shared.limits.body_bytes:
+            self._stop_parser(413, f"body over {shared.limits.body_bytes} bytes")
+        if shared.partial_bytes > shared.limits.partial_bytes:
+            self._stop_parser(503, f"over {shared.limits.partial_bytes} bytes of unfinished bodies")
+
+    def _release_body(self) -> bytes:
+        body = self._body
+        self._body = None
+        if isinstance(body, bytearray):
+            self._shared.partial_bytes -= len(body)
+        return b"" if body is None else bytes(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole: hand it over."""
+        if self._upgrade:
+            return  # llhttp skips the body of these; see _ignore_upgrade
+        keep_alive = self._parser.should_keep_alive()
+        self._head_octets = 0
+        if keep_alive:
+            self._phase = IDLE
+        else:
+            self._phase = DEAF
+            self.deadline_s = inf
+        request = self._build(keep_alive)
+        try:
+            outcome = self._shared.handler(request)
+        except Exception as exc:
+            outcome = self._failed(request, exc)
+        self._take(request, outcome)
+
+    # ---- reading
+
+    def _feed(self, data: bytes | bytearray) -> None:
+        """Give one slice to the parser, and see to what stopped it."""
+        if self._phase is not BODY:
+            self._head_octets += len(data)
+        self._feeding = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._feeding = False
+            self._ignore_upgrade(bytes(data[upgrade.args[0] :]))
+        except httptools.HttpParserError:
+            self._feeding = False
+            # DEAF: octets after a request that asked to close. They are nobody's.
+            if self._phase is not DEAF:
+                refusal = self._refusal
+                if refusal is None:
+                    self._refuse(400, "not HTTP/1.1")
+                else:
+                    self._refuse(refusal.status, refusal.reason)
+        else:
+            self._feeding = False
+            limits = self._shared.limits
+            if self._head_octets > limits.head_bytes and self._phase in (HEAD, IDLE):
+                self._refuse(431, f"head over {limits.head_bytes} bytes")
+            elif len(self._headers) > limits.headers and self._phase is not DEAF:
+                self._refuse(431, f"more than {limits.headers} header fields")
+
+    def _balance(self) -> None:
+        """Parse what waits while there is room; then read from the client, or stop reading, to match."""
+        backlog, limits = self._backlog, self._shared.limits
+        while backlog and self._phase is not DEAF and self._has_room(limits):
+            piece = backlog[:SLICE]
+            del backlog[:SLICE]
+            self._feed(piece)
+        if self._phase is DEAF:
+            backlog.clear()
+        want = self._phase is DEAF or (not backlog and self._has_room(limits))
+        if want is not self._reading and not self._transport.is_closing():
+            self._reading = want
+            if want:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    def _has_room(self, limits: HttpLimits) -> bool:
+        return len(self._queue) < limits.pipelined and self._held <= limits.body_bytes and self._writable is None
+
+    def _count_head(self) -> int:
+        # Each field line has ": " and CRLF besides its name and value; the request line a method and a version.
+        return len(self._target) + 16 + sum([len(name) + len(value) + 4 for name, value in self._headers.items()])
+
+    def _expect(self, value: bytes) -> None:
+        if value.lower() != b"100-continue":
+            self._stop_parser(417, "only 100-continue can be expected")
+        if not self._queue:
+            # Behind unanswered requests the client has to do without: it sends the body after a while anyway.
+            self._out.append(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Serve an Upgrade request as if it had not asked (RFC 9110 section 7.8).
+
+        Java's own client asks for h2c by default. llhttp has stopped after the head, so the request is read again
+        without the field, by a parser of its own.
+        """
+        if self._parser.get_method() == b"CONNECT":
+            self._refuse(405, "no tunnels here")
+            return
+        fields = {name: value for name, value in self._fields.items() if name not in (b"upgrade", b"expect")}
+        options = [word.strip() for word in fields.pop(b"connection", b"").lower().split(b",")]
+        fields[b"connection"] = b"close" if b"close" in options else b"keep-alive"
+        lines = [b"%b %b HTTP/1.1" % (self._parser.get_method(), self._target)]
+        lines += [b"%b: %b" % field for field in fields.items()]
+        self._parser = httptools.HttpRequestParser(self)
+        self._phase = IDLE
+        self._head_octets = 0
+        self._backlog[:0] = b"\r\n".join([*lines, b"", rest])
+        self._balance()
+
+    def _build(self, keep_alive: bool) -> Request:
+        shared = self._shared
+        method = self._parser.get_method()
+        target = self._target.decode("latin-1")
+        path, _, query = target.partition("?")
+        if path[:1] != "/":
+            path = path_of_absolute_form(path)
+        prefix = shared.path_prefix
+        if prefix and path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("/", ""):
+            path = path[len(prefix) :] or "/"
+        request = Request(
+            METHODS.get(method) or method.decode("latin-1"),
+            target,
+            path,
+            query,
+            self._fields,
+            self._release_body() if self._body is not None else b"",
+            self._peer,
+            shared.scheme,
+            shared.clock.now(),
+            self._http10,
+            keep_alive,
+        )
+        if self._trusted:
+            read_forwarded(request, self._shared.trusted)
+        return request
+
+    # ---- answering
+
+    def _take(self, request: Request, outcome: object) -> None:
+        """What the handler gave back becomes octets now, or a place in the queue."""
+        if isinstance(outcome, Response):
+            if not self._queue and outcome.stream is None:
+                self._emit(request, outcome)
+                return
+            self._enqueue(_Slot(request, outcome))
+            self._advance()
+            return
+        slot = _Slot(request)
+        self._enqueue(slot)
+        if isinstance(outcome, Reply):
+            outcome.bind(functools.partial(self._answer, slot))
+        elif isinstance(outcome, asyncio.Future):
+            outcome.add_done_callback(functools.partial(self._answer_from, slot))
+        else:
+            self._run(slot, outcome)
+
+    def _enqueue(self, slot: _Slot) -> None:
+        self._queue.append(slot)
+        self.deadline_s = inf
+        if slot.request is not None:
+            self._held += len(slot.request.body)
+
+    def _run(self, slot: _Slot, outcome: object) -> None:
+        try:
+            task = asyncio.ensure_future(cast("Awaitable[Response]", outcome), loop=self._shared.loop)
+        except TypeError as exc:
+            self._answer(slot, self._failed(cast(Request, slot.request), exc))
+            return
+        self._shared.keep(task)
+        task.add_done_callback(functools.partial(self._answer_from, slot))
+
+    def _answer_from(self, slot: _Slot, future: "asyncio.Future[Response]") -> None:
+        request = cast(Request, slot.request)
+        if future.cancelled():
+            self._answer(slot, Response(503))
+            return
+        exc = future.exception()
+        if exc is None and not isinstance(future.result(), Response):
+            exc = TypeError("the handler gave back something else than a Response")
+        self._answer(slot, future.result() if exc is None else self._failed(request, exc))
+
+    def _answer(self, slot: _Slot, response: Response) -> None:
+        slot.response = response
+        if self._queue and slot is self._queue[0]:
+            self._advance()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """After answers left: read on, write. Not from inside the parser; whoever feeds it does both afterwards."""
+        if not self._feeding:
+            if self._backlog or not self._reading:
+                self._balance()
+            self._flush()
+
+    def _advance(self) -> None:
+        """Let all answers leave that are ready, from the front."""
+        queue = self._queue
+        while queue:
+            slot = queue[0]
+            if slot.response is None or slot.streaming is not None:
+                return
+            if slot.response.stream is not None:
+                work = self._stream(slot, slot.response, slot.response.stream)
+                slot.streaming = self._shared.loop.create_task(work)
+                self._shared.keep(slot.streaming)
+                return
+            self._leave(queue.popleft())
+            self._emit(slot.request, slot.response)
+
+    def _leave(self, slot: _Slot) -> None:
+        if slot.request is not None:
+            self._held -= len(slot.request.body)
+
+    def _emit(self, request: Request | None, response: Response) -> None:
+        """Render an answer whose turn has come, and note when it is the last one."""
+        close = self._is_last(request)
+        try:
+            octets = self._shared.writer.render(response, request, close)
+        except ValueError as exc:
+            failed = self._failed(cast(Request, request), exc)
+            octets = self._shared.writer.render(failed, request, close)
+        self._out.append(octets)
+        self._after_answer(close)
+
+    def _after_answer(self, close: bool) -> None:
+        if close:
+            self._phase = DEAF
+            self._ended = True
+        elif self._phase is IDLE and not self._queue:
+            self.deadline_s = self._shared.now_s + self._shared.limits.idle_timeout_s
+
+    def _is_last(self, request: Request | None) -> bool:
+        """Does the connection close after this answer? Never while requests that were read wait behind it."""
+        if request is None or not request.keep_alive:
+            return True
+        if not (self._shared.stopping or self._ended):
+            return False
+        return not self._queue and self._phase is IDLE and not self._backlog
+
+    def _flush(self) -> None:
+        """Write what is ready in one go, and close when that was the last."""
+        out = self._out
+        if out:
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
+        ended = self._ended or (self._shared.stopping and self._phase is IDLE)
+        if ended and not self._queue and not self._backlog and not self._lingering:
+            if self._refusal is None:
+                self._transport.close()
+            else:
+                self._linger()
+
+    async def _stream(self, slot: _Slot, response: Response, stream: AsyncIterator[bytes]) -> None:
+        """Send a streamed body. When its source fails the connection is cut: the client sees that it is not whole."""
+        request = cast(Request, slot.request)
+        chunked = not request.http10
+        close = not chunked or self._is_last(request)
+        framing = b"Transfer-Encoding: chunked\r\n" if chunked else b""
+        try:
+            self._transport.write(self._shared.writer.head(response, framing, request, close))
+            if request.method != "HEAD":
+                await self._send_chunks(stream, chunked)
+        except Exception as exc:
+            self._failed(request, exc)
+            self._transport.abort()
+            return
+        finally:
+            await _close_stream(stream)
+        if self._queue and self._queue[0] is slot:
+            self._leave(self._queue.popleft())
+            self._after_answer(close)
+            self._advance()
+            self._go_on()
+
+    async def _send_chunks(self, stream: AsyncIterator[bytes], chunked: bool) -> None:
+        async for chunk in stream:
+            if self._writable is not None:
+                await asyncio.shield(self._writable)
+            if chunk:
+                self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
+        if chunked:
+            self._transport.write(b"0\r\n\r\n")
+
+    # ---- refusing
+
+    def _failed(self, request: Request, exc: BaseException) -> Response:
+        """A handler raised: tell the hook, and the client nothing but the fact."""
+        self._shared.on_error(request, exc)
+        return Response(500)
+
+    def _stop_parser(self, status: int, reason: str) -> None:
+        self._refusal = Refusal(status=status, reason=reason, target="")
+        raise _RefusedError
+
+    def _refuse(self, status: int, reason: str) -> None:
+        """Answer with an error after all that waits, then close. Nothing more is read."""
+        refusal = Refusal(status=status, reason=reason, target=self._target.decode("latin-1"))
+        self._refusal = refusal
+        self._phase = DEAF
+        self.deadline_s = inf
+        self._backlog.clear()
+        self._release_body()
+        self._enqueue(_Slot(None, self._shared.refuse(refusal)))
+        self._advance()
+        self._go_on()
+
+    def _linger(self) -> None:
+        """Send our end of stream and wait for the client's, reading past what it still sends."""
+        self._lingering = True
+        self.deadline_s = self._shared.now_s + self._shared.limits.linger_s
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+
+
+async def _close_stream(stream: AsyncIterator[bytes]) -> None:
+    close = getattr(stream, "aclose", None)
+    if close is not None:
+        await close()

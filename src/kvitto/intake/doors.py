@@ -1,0 +1,306 @@
+"""The doors: each dialect's routes, opened on the HTTP server.
+
+A request goes through one door: credentials to account, ``route.read`` to an operation, the desk, ``route.write`` to
+the answer. The order of refusals is 401, then 404 and 405, then what ``read`` finds (docs/dialects/sinch.md 3):
+whoever has no account learns nothing of paths. Every refusal and fault is said in the dialect's words.
+
+A send by an account that is remembered, the hot way, makes neither task nor coroutine: the answer is sent from the
+store future's callback, after the commit (P1). Everything else is a coroutine that the server runs.
+
+Must not know: a vendor's JSON, sockets. Next: ``kvitto.intake.desk``, ``kvitto.intake.routing``,
+``kvitto.intake.auth``.
+"""
+
+from asyncio import CancelledError, Future
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from kvitto.core.errors import StoreUnavailable
+from kvitto.core.model import Account, Batch
+from kvitto.core.operations import Operation, Send
+from kvitto.dialects.base import Answer, Call, Dialect, DialectError, Problem, Route
+from kvitto.intake.admit import Denial
+from kvitto.intake.auth import Authenticator
+from kvitto.intake.desk import Desk, settle
+from kvitto.intake.exchange import Outcome, Refusal, Reply, Request, Response
+from kvitto.intake.routing import Router, parse_query
+from kvitto.store.api import AdmissionRefused
+from kvitto.telemetry import get_logger
+
+__all__ = ["MOST_IN_FLIGHT", "Doors"]
+
+MOST_IN_FLIGHT: Final = 2_000
+"""Requests that may wait for the store at once, the default; about 20 KiB each with their bodies. Above: 429."""
+
+TOO_LARGE: Final = 413
+
+_THROTTLED: Final = Denial(Problem.THROTTLED, "too many outstanding requests", retry_after_s=1)
+_INTERNAL: Final = Denial(Problem.INTERNAL)
+_NOT_FOUND: Final = Denial(Problem.NOT_FOUND, "path: unknown")
+_STOPPING: Final = Denial(Problem.UNAVAILABLE, retry_after_s=5)
+
+
+class Doors:
+    """All dialects' routes on one router. ``handle`` is the HTTP server's handler."""
+
+    def __init__(
+        self,
+        dialects: Sequence[Dialect],
+        desk: Desk,
+        authenticator: Authenticator,
+        *,
+        most_in_flight: int = MOST_IN_FLIGHT,
+    ) -> None:
+        """Raises: ValueError when two dialects claim one route."""
+        self.desk = desk
+        self.authenticator = authenticator
+        self.most_in_flight = most_in_flight
+        self.in_flight = 0
+        self.router = Router(not_found=self._not_found, not_allowed=self._not_allowed)
+        self._lobbies = [_Lobby.of(self, dialect) for dialect in dialects]
+        for dialect in dialects:
+            for route in dialect.routes:
+                self.router.add(route.method, route.path, _Door(self, dialect, route))
+
+    def handle(self, request: Request) -> Outcome:
+        """Answer any request."""
+        return self.router(request)
+
+    def refuse(self, refusal: Refusal) -> Response:
+        """Word what the server itself refused; only the size of a body is a matter that dialects have words for."""
+        path = refusal.target.partition("?")[0]
+        if refusal.status == TOO_LARGE:
+            for lobby in self._lobbies:
+                if lobby.match(path.split("/")) is not None:
+                    return lobby.deny(Denial(Problem.TOO_LARGE, refusal.reason))
+        return Response(refusal.status)
+
+    def _not_found(self, request: Request) -> Outcome:
+        return self._outside(request, _NOT_FOUND, "")
+
+    def _not_allowed(self, request: Request, allow: tuple[str, ...]) -> Outcome:
+        return self._outside(request, Denial(Problem.METHOD_NOT_ALLOWED), ", ".join(allow))
+
+    def _outside(self, request: Request, denial: Denial, allow: str) -> Outcome:
+        """No route fits: say so in the words of the dialect whose prefix this is, to those who have an account."""
+        segments = request.raw_path.split("/")
+        for lobby in self._lobbies:
+            params = lobby.match(segments)
+            if params is not None:
+                return lobby.refuse(request, params, denial, allow)
+        if denial.problem is Problem.METHOD_NOT_ALLOWED:
+            return Response(405, headers=(("Allow", allow),))
+        return Response(404)
+
+
+class _Entrance:
+    """What doors and lobbies share: refusals and faults, in the words of one dialect."""
+
+    __slots__ = ("_dialect", "_doors")
+
+    def __init__(self, doors: Doors, dialect: Dialect) -> None:
+        self._doors = doors
+        self._dialect = dialect
+
+    def deny(self, denial: Denial, allow: str = "") -> Response:
+        """Say it in the dialect's words."""
+        answer = self._dialect.refuse(denial.problem, text=denial.text, retry_after_s=denial.retry_after_s, allow=allow)
+        return _respond(answer)
+
+    def _unavailable(self, why: StoreUnavailable) -> Response:
+        return self.deny(Denial(Problem.UNAVAILABLE, retry_after_s=why.retry_after_s))
+
+    def _fault(self, fault: BaseException) -> Response:
+        """Our own fault: logged with its trace, masked; the caller is told nothing but that it is ours."""
+        get_logger().error("http.failed", dialect=self._dialect.name, exc_info=fault)
+        return self.deny(_INTERNAL)
+
+
+class _Lobby(_Entrance):
+    """The paths under a dialect's prefix that no route has."""
+
+    __slots__ = ("_prefix",)
+
+    def __init__(self, doors: Doors, dialect: Dialect, prefix: tuple[str, ...]) -> None:
+        super().__init__(doors, dialect)
+        self._prefix = prefix
+
+    @classmethod
+    def of(cls, doors: Doors, dialect: Dialect) -> "_Lobby":
+        """The prefix is what all the dialect's templates begin with."""
+        templates = [route.path.split("/") for route in dialect.routes]
+        shared = []
+        for column in zip(*templates, strict=False):
+            if len(set(column)) > 1:
+                break
+            shared.append(column[0])
+        return cls(doors, dialect, tuple(shared))
+
+    def match(self, segments: list[str]) -> dict[str, str] | None:
+        """What the path says for the names in the prefix; None when it is another's."""
+        prefix = self._prefix
+        if len(prefix) < 2 or len(segments) < len(prefix):
+            return None
+        params = {}
+        for wanted, segment in zip(prefix, segments, strict=False):
+            if wanted.startswith("{"):
+                params[wanted[1:-1]] = segment
+            elif wanted != segment:
+                return None
+        return params
+
+    def refuse(self, request: Request, params: dict[str, str], denial: Denial, allow: str) -> Outcome:
+        credentials = self._dialect.credentials(_call(request, params))
+        found = self._doors.authenticator.recall(credentials)
+        if found is None:
+            return self._refuse_late(credentials, denial, allow)
+        return self.deny(found) if isinstance(found, Denial) else self.deny(denial, allow)
+
+    async def _refuse_late(self, credentials: Any, denial: Denial, allow: str) -> Response:
+        try:
+            found = await self._doors.authenticator.identify(credentials)
+        except StoreUnavailable as away:
+            return self._unavailable(away)
+        return self.deny(found) if isinstance(found, Denial) else self.deny(denial, allow)
+
+
+class _Door(_Entrance):
+    """One route of one dialect."""
+
+    __slots__ = ("_route",)
+
+    def __init__(self, doors: Doors, dialect: Dialect, route: Route) -> None:
+        super().__init__(doors, dialect)
+        self._route = route
+
+    def __call__(self, request: Request, **params: str) -> Outcome:
+        """Answer one request."""
+        doors = self._doors
+        if doors.in_flight >= doors.most_in_flight:
+            return self.deny(_THROTTLED)
+        call = _call(request, params)
+        try:
+            account = doors.authenticator.recall(self._dialect.credentials(call))
+            if type(account) is Account:
+                operation = self._route.read(call, account)
+                if type(operation) is Send:
+                    return self._send(operation, account, call.now)
+                return self._perform(operation, account, call.now)
+            if account is None:
+                return self._enter_late(call)
+            return self.deny(account)  # type: ignore[arg-type]  # a Denial: what else is left
+        except DialectError as refused:
+            return _respond(refused.answer)
+        except Exception as fault:
+            return self._fault(fault)
+
+    # --- the hot way ---------------------------------------------------------------------------------------------
+
+    def _send(self, operation: Send, account: Account, now: int) -> Outcome:
+        sent = self._doors.desk.send(operation.submission, account, now)
+        if type(sent) is Denial:
+            return self.deny(sent)
+        reply = Reply()
+        self._doors.in_flight += 1
+        sent.add_done_callback(partial(self._sent, reply, operation))  # type: ignore[union-attr]  # a Future
+        return reply
+
+    def _sent(self, reply: Reply, operation: Send, sent: "Future[Batch | AdmissionRefused]") -> None:
+        """The commit is done, or failed: answer."""
+        self._doors.in_flight -= 1
+        try:
+            stored = settle(sent.result())
+            if type(stored) is Denial:
+                response = self.deny(stored)
+            else:
+                self._doors.desk.worked()
+                response = _respond(self._route.write(operation, stored))
+        except StoreUnavailable as away:
+            response = self._unavailable(away)
+        except CancelledError:
+            response = self.deny(_STOPPING)
+        except Exception as fault:
+            response = self._fault(fault)
+        reply.send(response)
+
+    # --- the comfortable way ---------------------------------------------------------------------------------------
+
+    async def _enter_late(self, call: Call) -> Response:
+        """The account is not remembered: look it up first."""
+        doors = self._doors
+        doors.in_flight += 1
+        try:
+            account = await doors.authenticator.identify(self._dialect.credentials(call))
+            if isinstance(account, Denial):
+                return self.deny(account)
+            return await self._perform(self._route.read(call, account), account, call.now)
+        except DialectError as refused:
+            return _respond(refused.answer)
+        except StoreUnavailable as away:
+            return self._unavailable(away)
+        except Exception as fault:
+            return self._fault(fault)
+        finally:
+            doors.in_flight -= 1
+
+    async def _perform(self, operation: Operation, account: Account, now: int) -> Response:
+        doors = self._doors
+        doors.in_flight += 1
+        try:
+            result = await doors.desk.perform(operation, account, now)
+            if isinstance(result, Denial):
+                return self.deny(result)
+            return _respond(self._route.write(operation, result))
+        except DialectError as refused:
+            return _respond(refused.answer)
+        except StoreUnavailable as away:
+            return self._unavailable(away)
+        except Exception as fault:
+            return self._fault(fault)
+        finally:
+            doors.in_flight -= 1
+
+
+# --- requests and answers --------------------------------------------------------------------------------------------
+
+
+class _Headers(Mapping[str, str]):
+    """A request's header fields as text, decoded when asked for: most requests are asked for two of ten."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: Mapping[bytes, bytes]) -> None:
+        self._raw = raw
+
+    def __getitem__(self, name: str) -> str:
+        return self._raw[name.encode("latin-1", "replace")].decode("latin-1")
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.decode("latin-1") for name in self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+
+def _call(request: Request, params: Mapping[str, str]) -> Call:
+    headers = request.headers
+    media_type = headers.get(b"content-type", b"")
+    if b";" in media_type:
+        media_type = media_type.partition(b";")[0].strip()
+    return Call(
+        request.method,
+        params,
+        parse_query(request.query) if request.query else _NO_QUERY,
+        media_type.decode("latin-1").lower(),
+        _Headers(headers),
+        request.body,
+        request.arrived_at,
+    )
+
+
+_NO_QUERY: Final[Mapping[str, list[str]]] = {}
+
+
+def _respond(answer: Answer) -> Response:
+    return Response(answer.status, answer.body, answer.content_type or None, answer.headers)

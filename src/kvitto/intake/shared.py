@@ -1,0 +1,136 @@
+"""What all connections of one server have in common, and the small questions about addresses they ask.
+
+Belongs to ``intake.http`` (which builds and changes it) and ``intake.connection`` (which reads it); nobody else.
+"""
+
+import asyncio
+from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any, Protocol
+
+from kvitto.core.clock import Clock
+from kvitto.intake.exchange import Handler, HttpLimits, Refusal, Request, Response, ResponseWriter
+
+__all__ = ["Member", "Network", "Shared", "is_in", "path_of_absolute_form", "read_forwarded"]
+
+Network = IPv4Network | IPv6Network
+
+
+class Member(Protocol):
+    """A connection as the server sees it."""
+
+    deadline_s: float
+    write_deadline_s: float
+
+    def expire(self) -> None:
+        """A deadline has passed."""
+
+    def close_if_idle(self) -> None:
+        """The server stops."""
+
+    def abort(self) -> None:
+        """Cut the connection now."""
+
+
+class Shared:
+    """What all connections of one server have in common; built and changed by ``intake.http.Server`` only."""
+
+    __slots__ = (
+        "clock",
+        "connections",
+        "handler",
+        "limits",
+        "loop",
+        "now_s",
+        "on_error",
+        "partial_bytes",
+        "path_prefix",
+        "refuse",
+        "scheme",
+        "stopping",
+        "tasks",
+        "trusted",
+        "when_empty",
+        "writer",
+    )
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        handler: Handler,
+        limits: HttpLimits,
+        loop: asyncio.AbstractEventLoop,
+        on_error: Callable[[Request, BaseException], None],
+        path_prefix: str,
+        refuse: Callable[[Refusal], Response],
+        scheme: str,
+        trusted: tuple[Network, ...],
+        when_empty: Callable[[], None],
+    ) -> None:
+        self.clock = clock
+        self.handler = handler
+        self.limits = limits
+        self.loop = loop
+        self.on_error = on_error
+        self.path_prefix = path_prefix
+        self.refuse = refuse
+        self.scheme = scheme
+        self.trusted = trusted
+        self.when_empty = when_empty
+        self.connections: set[Member] = set()
+        self.tasks: set[asyncio.Future[Any]] = set()
+        self.stopping = False
+        self.partial_bytes = 0
+        self.writer = ResponseWriter()
+        # The monotonic clock as of the last sweep: read by every request, so it is kept instead of asked for.
+        self.now_s = clock.monotonic()
+        self.writer.set_time(clock.now())
+
+    def keep(self, task: "asyncio.Future[Any]") -> None:
+        """Keep a running task from being collected; the loop itself only knows it weakly."""
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+def path_of_absolute_form(target: str) -> str:
+    """The path of ``http://host/path`` (RFC 9112 section 3.2.2: servers accept it); other forms stay as they are."""
+    scheme, separator, rest = target.partition("://")
+    if not separator or scheme.lower() not in ("http", "https"):
+        return target
+    _, slash, path = rest.partition("/")
+    return slash + path or "/"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_in(address: str, networks: tuple[Network, ...]) -> bool:
+    """Is the address in one of the networks? False for what is no address. An IPv6 zone is not looked at."""
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    return any(ip in network for network in networks)
+
+
+def read_forwarded(request: Request, trusted: tuple[Network, ...]) -> None:
+    """Believe a trusted proxy: the client is the nearest address that is not itself a trusted proxy.
+
+    What stands left of that was written by the client and is worth nothing. Changes ``peer`` and ``scheme``.
+    """
+    for word in reversed(request.headers.get(b"x-forwarded-for", b"").split(b",")):
+        address = word.strip().decode("latin-1")
+        if not _is_address(address):
+            break
+        request.peer = address
+        if not is_in(address, trusted):
+            break
+    proto = request.headers.get(b"x-forwarded-proto", b"").rpartition(b",")[2].strip().lower()
+    if proto in (b"http", b"https"):
+        request.scheme = proto.decode("ascii")

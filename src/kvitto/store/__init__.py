@@ -1,0 +1,38 @@
+"""The memory of the house: domain verbs over SQLite or PostgreSQL.
+
+Read ``api`` for what each verb guarantees, ``schema`` for the tables. Must not know: HTTP, PDUs, vendors.
+"""
+
+from collections.abc import Mapping
+
+from kvitto.core.clock import Clock
+from kvitto.store.api import Store
+from kvitto.store.commits import Database
+from kvitto.store.postgres import PostgresDatabase
+from kvitto.store.sealing import Seal
+from kvitto.store.sqlite import SqliteDatabase
+from kvitto.store.sqlstore import SqlStore
+
+__all__ = ["Store", "open_store"]
+
+
+def open_store(
+    url: str,
+    *,
+    node: str,
+    seal: Seal,
+    clock: Clock,
+    groups: Mapping[str, str] | None = None,
+    serving: bool = True,
+) -> SqlStore:
+    """Return the store behind a URL: ``sqlite:///PATH`` or ``postgresql://...``; call ``start`` on it.
+
+    ``groups``: link name -> the group whose message-id space it shares (itself when not told). ``serving``: False for a
+    program beside the server, which leaves the server's claims alone.
+    """
+    database: Database
+    if url.startswith("sqlite:///"):
+        database = SqliteDatabase(url.removeprefix("sqlite:///"))
+    else:
+        database = PostgresDatabase(url)
+    return SqlStore(database, node=node, seal=seal, clock=clock, groups=groups, serving=serving)

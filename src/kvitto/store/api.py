@@ -1,0 +1,294 @@
+"""The memory of the house: the verbs that the other rooms may use, and what each guarantees.
+
+One verb, one transaction: its future resolves after the commit (fsync included), or fails with ``StoreUnavailable`` (disk
+full, database away: nothing was stored, try again). Many waiting verbs share one transaction (``store.commits``); that
+changes nothing of what a caller sees. Verbs may be called from the event loop only; they return at once.
+
+Reads run beside the writers on connections of their own and see what was committed before they began.
+
+SQLite and PostgreSQL carry the same verbs and pass the same tests (``tests/conformance``). Must not know: HTTP, PDUs,
+vendors. Next: ``kvitto.store.schema`` (the tables), ``kvitto.store.verbs`` (what each verb does).
+"""
+
+from asyncio import Future
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from kvitto.core.model import (
+    Account,
+    Batch,
+    BatchFilter,
+    BatchPage,
+    BatchReport,
+    CallbackDue,
+    CallbackResult,
+    Claimed,
+    MessageFilter,
+    MessagePage,
+    MessageView,
+    NewBatch,
+    PartKey,
+    ReceiptOutcome,
+)
+from kvitto.core.receipt import LinkRules, Receipt
+
+__all__ = [
+    "AdmissionRefused",
+    "BatchOutcome",
+    "InDoubtPart",
+    "IncomingMessage",
+    "NewAccount",
+    "ReceiptResult",
+    "ReceivedReceipt",
+    "Store",
+    "SubmitAnswer",
+    "SubmitFate",
+    "TraceEntry",
+]
+
+
+class AdmissionRefused(NamedTuple):
+    """A batch that was not stored, for a reason found in the transaction: ``quota`` spent, or the account is gone."""
+
+    reason: str
+
+
+class BatchOutcome(NamedTuple):
+    """The result of changing a stored batch: the batch as it now is; None with the word why not.
+
+    ``problem``: "not_found", "already_dispatched", "changed" (somebody else changed it since it was read), or "".
+    """
+
+    batch: Batch | None
+    problem: str = ""
+
+
+class NewAccount(NamedTuple):
+    """An account to create, with its secrets as they are to be stored: ``token_hash``, ``password_hash``: SHA-256, hex."""
+
+    account: Account
+    token_hash: str
+    password_hash: str
+
+
+class SubmitFate(NamedTuple):
+    """What a link did not manage with a claimed part: ``in_doubt`` if it may have been written, else it goes back to the queue."""
+
+    key: PartKey
+    in_doubt: bool
+
+
+class SubmitAnswer(NamedTuple):
+    """A ``submit_sm_resp`` (or ``generic_nack``) for one part.
+
+    ``temporary``: to be submitted again at ``retry_at`` (ms UTC; R11); ``smsc_message_id``: as sent, never changed (R27).
+    """
+
+    key: PartKey
+    at: int
+    command_status: int
+    smsc_message_id: str
+    temporary: bool = False
+    retry_at: int = 0
+
+
+class ReceivedReceipt(NamedTuple):
+    """A receipt as read, to be kept and matched. ``receipt`` None: flagged as a receipt, but without any id.
+
+    ``raw``: the whole PDU, hex. ``rules``: the link's. ``at``: ms UTC.
+    """
+
+    link: str
+    group: str
+    at: int
+    raw: str
+    receipt: Receipt | None
+    rules: LinkRules
+
+
+class ReceiptResult(NamedTuple):
+    """What became of one receipt."""
+
+    outcome: ReceiptOutcome
+    level: int | None
+    message_id: str | None
+
+
+class IncomingMessage(NamedTuple):
+    """A ``deliver_sm`` or ``data_sm`` that is no receipt (an MO message); ``raw``: the whole PDU, hex."""
+
+    link: str
+    at: int
+    source: str
+    destination: str
+    text: str
+    raw: str
+
+
+class InDoubtPart(NamedTuple):
+    """A part that was written (or about to be) when its link or process died, unanswered and not adopted (R12)."""
+
+    message_id: str
+    part_no: int
+    account: str
+    batch_id: str
+    recipient: str
+    link: str
+    written_at: int
+
+
+class TraceEntry(NamedTuple):
+    """One line of a message's story; ``raw``: the PDU as hex for receipts, else ""."""
+
+    at: int
+    kind: str
+    message_id: str
+    text: str
+    raw: str = ""
+
+
+class Store(Protocol):
+    """What the house remembers, in the house's words."""
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the database and take back what this node had claimed when it died: written parts become in doubt (R12),
+        callbacks become due. The schema must be there (``kvitto.store.migrations``)."""
+
+    async def stop(self) -> None:
+        """Finish the waiting verbs, close. Bears being called twice."""
+
+    async def check(self) -> None:
+        """Write and read one row; raises ``StoreUnavailable``."""
+
+    # --- accounts (docs/configuration.md) ------------------------------------------------------------------------------
+
+    def create_account(self, new: NewAccount) -> "Future[bool]":
+        """Store an account; False if the name is taken."""
+
+    def set_account(self, name: str, changes: dict[str, object]) -> "Future[Account | None]":
+        """Change settings (columns of ``account``) and ``disabled``; a new ``rate`` re-spaces what waits. None: no such account."""
+
+    def delete_account(self, name: str) -> "Future[bool]":
+        """Forget the account's credentials and settings; its messages stay until retention ends."""
+
+    def rotate_token(self, name: str, token_hash: str) -> "Future[bool]":
+        """Replace every token of the account by this one."""
+
+    async def find_account(
+        self,
+        *,
+        token_hash: str | None = None,
+        username: str | None = None,
+        name: str | None = None,
+        id: str | None = None,
+    ) -> tuple[Account, str] | None:
+        """Return an account and its password hash, by exactly one of the keys."""
+
+    async def list_accounts(self) -> list[Account]:
+        """All accounts, by name."""
+
+    # --- admission -----------------------------------------------------------------------------------------------------
+
+    def accept_batch(self, new: NewBatch) -> "Future[Batch | AdmissionRefused]":
+        """Store a batch and its messages: all or nothing (P1). Rate and quota of the account are applied in the same transaction."""
+
+    def replace_batch(self, new: NewBatch, expected_modified_at: int) -> "Future[BatchOutcome]":
+        """Put a new content and new messages in the place of a batch's, if nothing of it has been dispatched."""
+
+    def cancel_batch(self, account_id: str, batch_id: str, now: int) -> "Future[BatchOutcome]":
+        """Cancel every message that no link has taken; set ``cancelled_at`` (the first time). Callbacks in the same transaction."""
+
+    def record_feedback(self, account_id: str, batch_id: str, recipients: Sequence[str], now: int) -> "Future[bool]":
+        """Keep what the customer says arrived; False if there is no such batch or it has no feedback enabled."""
+
+    # --- dispatch ------------------------------------------------------------------------------------------------------
+
+    def claim_messages(self, link: str, parts: int, now: int) -> "Future[list[Claimed]]":
+        """Take due messages that this link may carry, up to ``parts`` parts, oldest due first; their parts are marked written
+        (durably) before this resolves, so that a crash leaves them in doubt, never sent twice (P6)."""
+
+    def record_answers(self, link: str, group: str, answers: Sequence[SubmitAnswer]) -> "Future[None]":
+        """Store answers of the SMSC: ids, statuses, events, callbacks; parked receipts of the group that now match are applied too (R33)."""
+
+    def record_fates(self, fates: Sequence[SubmitFate], now: int) -> "Future[None]":
+        """Parts that were claimed and not answered: back to the queue, or in doubt."""
+
+    def record_receipts(self, receipts: Sequence[ReceivedReceipt]) -> "Future[list[ReceiptResult]]":
+        """Keep, match, apply, park; the results are in order. Only after this may ``deliver_sm_resp`` say 0 (R8, P2)."""
+
+    def record_incoming(self, messages: Sequence[IncomingMessage]) -> "Future[None]":
+        """Keep MO messages."""
+
+    def retry_parked(self, rules: Mapping[str, LinkRules], now: int) -> "Future[int]":
+        """Try due parked receipts again, adopt, give up parking (R33); returns how many were looked at.
+
+        ``rules``: by link name; a link that is gone has the defaults."""
+
+    def end_overdue(self, rules: Mapping[str, LinkRules], now: int, limit: int) -> "Future[int]":
+        """Apply what time alone decides: aborts that fall due, validity over, receipt wait over (R44, R58, P5)."""
+
+    def resend_in_doubt(self, keys: Sequence[PartKey], now: int) -> "Future[int]":
+        """An operator (or ``resend_in_doubt``) sends parts in doubt again: back to the queue."""
+
+    def end_in_doubt(self, keys: Sequence[PartKey], now: int) -> "Future[int]":
+        """An operator ends messages whose parts are in doubt: UNKNOWN, ``not_acknowledged``."""
+
+    async def next_due_at(self, link: str) -> int | None:
+        """When the next message that this link may carry falls due (ms UTC), None if there is none."""
+
+    # --- callbacks -------------------------------------------------------------------------------------------------------
+
+    def set_callback_handoff(self, take: "CallbackTaker | None") -> None:
+        """Give the sender's door: callbacks caused in a transaction are handed to it right after the commit, already claimed by
+        this node, as long as ``take.room()`` says so; others wait in the outbox for ``claim_callbacks``."""
+
+    def claim_callbacks(self, now: int, limit: int) -> "Future[list[CallbackDue]]":
+        """Take due callbacks, oldest due first, and lease them to this node."""
+
+    def record_attempts(self, results: Sequence[CallbackResult]) -> "Future[None]":
+        """Store what attempts came to; frees the lease."""
+
+    async def next_callback_at(self) -> int | None:
+        """When the next pending, unleased callback falls due (ms UTC)."""
+
+    # --- reading -----------------------------------------------------------------------------------------------------------
+
+    async def fetch_batch(self, account_id: str, batch_id: str) -> Batch | None:
+        """One batch of this account."""
+
+    async def list_batches(self, account_id: str, filter: BatchFilter, page: int, page_size: int) -> BatchPage:
+        """A page of batches, newest first; only those of the last 14 days."""
+
+    async def fetch_batch_report(
+        self, account_id: str, batch_id: str, *, recipients: bool, first_final: bool, now: int
+    ) -> BatchReport | None:
+        """Counts of a batch."""
+
+    async def fetch_message(
+        self, account_id: str, batch_id: str, recipient: str, *, first_final: bool, now: int
+    ) -> MessageView | None:
+        """The newest message of a batch to a number; None also while the batch is not visible (waits for ``send_at``)."""
+
+    async def list_messages(self, account_id: str, filter: MessageFilter, page: int, page_size: int) -> MessagePage:
+        """A page of final messages, newest first."""
+
+    async def list_in_doubt(self, link: str | None) -> list[InDoubtPart]:
+        """All parts in doubt, oldest first."""
+
+    async def trace(self, message_or_number: str) -> list[TraceEntry]:
+        """A message's story in time order, by message id or by recipient's number (every message to it, newest 20)."""
+
+    async def count_backlog(self) -> dict[str, int]:
+        """Numbers for health and metrics: queued, in doubt, parked, callbacks pending."""
+
+
+class CallbackTaker(Protocol):
+    """The callback sender's door, called in the event loop."""
+
+    def room(self) -> int:
+        """How many callbacks it would take now without waiting."""
+
+    def take(self, callbacks: list[CallbackDue]) -> None:
+        """Post these; they are claimed for it."""

@@ -1,0 +1,290 @@
+"""The first tables.
+
+Revision 0001.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+__all__ = ["upgrade"]
+
+revision: str = "0001"
+down_revision: str | None = None
+branch_labels: str | Sequence[str] | None = None
+depends_on: str | Sequence[str] | None = None
+
+_ID: Any = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+_SERIAL: Any = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """Make every table and index."""
+    op.create_table(
+        "account",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("service_plan_id", sa.Text(), nullable=False),
+        sa.Column("username", sa.Text(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("callback_secret", sa.Text(), nullable=False),
+        sa.Column("disabled", sa.Boolean(), nullable=False),
+        sa.Column("callback_url", sa.Text(), nullable=True),
+        sa.Column("allow_callbacks_to", sa.Text(), nullable=False),
+        sa.Column("default_from", sa.Text(), nullable=True),
+        sa.Column("allowed_senders", sa.Text(), nullable=False),
+        sa.Column("blocked_numbers", sa.Text(), nullable=False),
+        sa.Column("max_parts", sa.Integer(), nullable=True),
+        sa.Column("rate", sa.Float(), nullable=True),
+        sa.Column("quota", sa.BigInteger(), nullable=True),
+        sa.Column("timezone", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("next_due_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("name"),
+        sa.UniqueConstraint("service_plan_id"),
+        sa.UniqueConstraint("username"),
+    )
+    op.create_table(
+        "batch",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("dialect", sa.Text(), nullable=False),
+        sa.Column("sender", sa.Text(), nullable=True),
+        sa.Column("recipients", sa.Text(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("max_parts", sa.Integer(), nullable=True),
+        sa.Column("notify", sa.Text(), nullable=False),
+        sa.Column("callback_url", sa.Text(), nullable=True),
+        sa.Column("client_reference", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("modified_at", sa.BigInteger(), nullable=False),
+        sa.Column("send_at", sa.BigInteger(), nullable=True),
+        sa.Column("expire_at", sa.BigInteger(), nullable=False),
+        sa.Column("cancelled_at", sa.BigInteger(), nullable=True),
+        sa.Column("feedback", sa.Boolean(), nullable=False),
+        sa.Column("extra", sa.Text(), nullable=False),
+        sa.Column("pending", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("batch_account", "batch", ["account_id", "created_at", "id"], unique=False)
+    op.create_table(
+        "callback",
+        sa.Column("id", _SERIAL, nullable=False),
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("batch_id", _ID, nullable=False),
+        sa.Column("event_seq", sa.BigInteger(), nullable=True),
+        sa.Column("dialect", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("full", sa.Boolean(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", sa.BigInteger(), nullable=True),
+        sa.Column("leased_by", sa.Text(), nullable=True),
+        sa.Column("leased_until", sa.BigInteger(), nullable=True),
+        sa.Column("first_failed_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_status_code", sa.Integer(), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("last_elapsed_ms", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("callback_batch", "callback", ["batch_id"], unique=False)
+    op.create_index(
+        "callback_due",
+        "callback",
+        ["next_attempt_at"],
+        unique=False,
+        sqlite_where=sa.text("next_attempt_at IS NOT NULL"),
+        postgresql_where=sa.text("next_attempt_at IS NOT NULL"),
+    )
+    op.create_table(
+        "event",
+        sa.Column("seq", _SERIAL, nullable=False),
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("message_id", _ID, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("done_at", sa.BigInteger(), nullable=True),
+        sa.Column("error_source", sa.Text(), nullable=False),
+        sa.Column("error_text", sa.Text(), nullable=True),
+        sa.Column("error_net_type", sa.SmallInteger(), nullable=True),
+        sa.Column("error_net_code", sa.Integer(), nullable=True),
+        sa.Column("error_command_status", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("seq"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("event_message", "event", ["message_id"], unique=False)
+    op.create_table(
+        "feedback",
+        sa.Column("batch_id", _ID, nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("batch_id", "recipient"),
+    )
+    op.create_table(
+        "incoming",
+        sa.Column("id", _SERIAL, nullable=False),
+        sa.Column("account_id", _ID, nullable=True),
+        sa.Column("link", sa.Text(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("raw", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "message",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("route", sa.Text(), nullable=False),
+        sa.Column("parts", sa.SmallInteger(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=True),
+        sa.Column("abort", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("since_at", sa.BigInteger(), nullable=False),
+        sa.Column("done_at", sa.BigInteger(), nullable=True),
+        sa.Column("error_source", sa.Text(), nullable=False),
+        sa.Column("error_text", sa.Text(), nullable=True),
+        sa.Column("error_net_type", sa.SmallInteger(), nullable=True),
+        sa.Column("error_net_code", sa.Integer(), nullable=True),
+        sa.Column("error_command_status", sa.BigInteger(), nullable=True),
+        sa.Column("notes", sa.SmallInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("deadline_at", sa.BigInteger(), nullable=True),
+        sa.Column("first_final", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "message_deadline",
+        "message",
+        ["deadline_at"],
+        unique=False,
+        sqlite_where=sa.text("deadline_at IS NOT NULL"),
+        postgresql_where=sa.text("deadline_at IS NOT NULL"),
+    )
+    op.create_index(
+        "message_final",
+        "message",
+        ["account_id", "since_at"],
+        unique=False,
+        sqlite_where=sa.text("(status NOT IN ('QUEUED', 'DISPATCHED'))"),
+        postgresql_where=sa.text("(status NOT IN ('QUEUED', 'DISPATCHED'))"),
+    )
+    op.create_index(
+        "message_queue",
+        "message",
+        ["route", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_index("message_recipient", "message", ["recipient", "id"], unique=False)
+    op.create_table(
+        "parked_key",
+        sa.Column("grp", sa.Text(), nullable=False),
+        sa.Column("folded_id", sa.Text(), nullable=False),
+        sa.Column("receipt_id", sa.BigInteger(), nullable=False),
+        sa.Column("account_id", _ID, nullable=True),
+        sa.PrimaryKeyConstraint("grp", "folded_id", "receipt_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("parked_key_receipt", "parked_key", ["receipt_id"], unique=False)
+    op.create_table(
+        "part",
+        sa.Column("message_id", _ID, nullable=False),
+        sa.Column("part_no", sa.SmallInteger(), nullable=False),
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("link", sa.Text(), nullable=False),
+        sa.Column("grp", sa.Text(), nullable=False),
+        sa.Column("node", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("since_at", sa.BigInteger(), nullable=False),
+        sa.Column("done_at", sa.BigInteger(), nullable=True),
+        sa.Column("error_source", sa.Text(), nullable=False),
+        sa.Column("error_text", sa.Text(), nullable=True),
+        sa.Column("error_net_type", sa.SmallInteger(), nullable=True),
+        sa.Column("error_net_code", sa.Integer(), nullable=True),
+        sa.Column("error_command_status", sa.BigInteger(), nullable=True),
+        sa.Column("written_at", sa.BigInteger(), nullable=False),
+        sa.Column("answered_at", sa.BigInteger(), nullable=True),
+        sa.Column("smsc_message_id", sa.Text(), nullable=True),
+        sa.Column("folded_id", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("message_id", "part_no"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "part_open",
+        "part",
+        ["state"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('written', 'in_doubt')"),
+        postgresql_where=sa.text("state IN ('written', 'in_doubt')"),
+    )
+    op.create_index(
+        "part_smsc",
+        "part",
+        ["grp", "folded_id"],
+        unique=False,
+        sqlite_where=sa.text("folded_id IS NOT NULL"),
+        postgresql_where=sa.text("folded_id IS NOT NULL"),
+    )
+    op.create_table(
+        "receipt",
+        sa.Column("id", _SERIAL, nullable=False),
+        sa.Column("account_id", _ID, nullable=True),
+        sa.Column("link", sa.Text(), nullable=False),
+        sa.Column("grp", sa.Text(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("raw", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("level", sa.SmallInteger(), nullable=True),
+        sa.Column("message_id", _ID, nullable=True),
+        sa.Column("part_no", sa.SmallInteger(), nullable=True),
+        sa.Column("parsed", sa.Text(), nullable=True),
+        sa.Column("next_try_at", sa.BigInteger(), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "receipt_message",
+        "receipt",
+        ["message_id"],
+        unique=False,
+        sqlite_where=sa.text("message_id IS NOT NULL"),
+        postgresql_where=sa.text("message_id IS NOT NULL"),
+    )
+    op.create_index(
+        "receipt_parked",
+        "receipt",
+        ["next_try_at"],
+        unique=False,
+        sqlite_where=sa.text("next_try_at IS NOT NULL"),
+        postgresql_where=sa.text("next_try_at IS NOT NULL"),
+    )
+    op.create_table(
+        "token",
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("hash"),
+    )
+    op.create_index("token_account", "token", ["account_id"], unique=False)

@@ -1,0 +1,312 @@
+"""The tables, every column with its unit and meaning.
+
+Conventions: ``*_at`` are BIGINT milliseconds since the epoch, UTC. Ids of batches and messages are 26-character ULIDs; a
+message's id tells its batch's (``kvitto.core.ids``), so no table has both where one does. Words (status, reason, state)
+are stored as words, for people who look with a database shell. Lists and mappings are JSON text. Every table carries
+``account_id``. Nothing here is per process: ``node`` and ``leased_by`` name the process that holds a claim.
+
+Must not know: how the rows are used (``kvitto.store.verbs``), how they came to be (``kvitto.store.migrations``).
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    literal_column,
+)
+from sqlalchemy.types import TypeEngine
+
+__all__ = [
+    "FINISHED",
+    "OPEN",
+    "account",
+    "batch",
+    "callback",
+    "event",
+    "feedback",
+    "incoming",
+    "message",
+    "metadata",
+    "parked_key",
+    "part",
+    "receipt",
+    "token",
+]
+
+metadata: Final = MetaData()
+
+Id: Final[TypeEngine[str]] = Text().with_variant(Text(collation="C"), "postgresql")
+"""Ids compare octet by octet, so that a batch's messages are one range of the primary key."""
+
+_Serial: Final[TypeEngine[int]] = BigInteger().with_variant(Integer(), "sqlite")
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True, comment="what the operator calls it"),
+    Column("service_plan_id", Text, nullable=False, unique=True, comment="in the paths of the Sinch dialect"),
+    Column("username", Text, nullable=False, unique=True, comment="for Basic authentication"),
+    Column("password_hash", Text, nullable=False, comment="SHA-256, hex, of a random password of 144 bits or more"),
+    Column("callback_secret", Text, nullable=False, comment="sealed (kvitto.store.sealing)"),
+    Column("disabled", Boolean, nullable=False, comment="known, but refused"),
+    Column("callback_url", Text, comment="where callbacks go when a batch names no URL"),
+    Column("allow_callbacks_to", Text, nullable=False, comment="JSON list of CIDRs open to callbacks though private"),
+    Column("default_from", Text, comment="sender when a batch names none"),
+    Column("allowed_senders", Text, nullable=False, comment="JSON list; empty: any"),
+    Column("blocked_numbers", Text, nullable=False, comment="JSON list of numbers that are never sent to"),
+    Column("max_parts", Integer, comment="parts a message may have; NULL: the dialect's own"),
+    Column("rate", Float, comment="messages per second; NULL: unlimited"),
+    Column("quota", BigInteger, comment="messages that may still be accepted; NULL: unlimited"),
+    Column("timezone", Text, nullable=False, comment="IANA name, for dialects that show local time"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("next_due_at", Float, nullable=False, comment="ms; when the next message may leave at this rate"),
+)
+
+token = Table(
+    "token",
+    metadata,
+    Column("hash", Text, primary_key=True, comment="SHA-256, hex, of a random token of 144 bits or more"),
+    Column("account_id", Id, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("token_account", "account_id"),
+)
+
+batch = Table(
+    "batch",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("account_id", Id, nullable=False),
+    Column("dialect", Text, nullable=False, comment="the dialect it was sent in; decides its callbacks"),
+    Column("sender", Text, comment="as accepted; NULL only for media"),
+    Column("recipients", Text, nullable=False, comment="JSON list of digits, in the order sent"),
+    Column("content", Text, nullable=False, comment="JSON of core.model.Content, defaults left out"),
+    Column("kind", Text, nullable=False, comment="content.kind"),
+    Column("max_parts", Integer, comment="content.max_parts"),
+    Column("notify", Text, nullable=False, comment="core.model.Notify"),
+    Column("callback_url", Text, comment="as given; NULL: the account's, looked up when a callback is due"),
+    Column("client_reference", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("modified_at", BigInteger, nullable=False),
+    Column("send_at", BigInteger, comment="NULL when at once"),
+    Column("expire_at", BigInteger, nullable=False, comment="validity ends; nothing is submitted after it"),
+    Column("cancelled_at", BigInteger),
+    Column("feedback", Boolean, nullable=False),
+    Column("extra", Text, nullable=False, comment="JSON; only the batch's own dialect reads it"),
+    Column("pending", Integer, nullable=False, comment="messages not final; kept only where notify is per batch"),
+    Index("batch_account", "account_id", "created_at", "id"),
+    sqlite_with_rowid=False,
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("account_id", Id, nullable=False),
+    Column("recipient", Text, nullable=False, comment="digits"),
+    Column("route", Text, nullable=False, comment="the link that must carry it; '' for any"),
+    Column("parts", SmallInteger, nullable=False, comment="submit_sm that it takes"),
+    Column("text", Text, comment="where it differs from the batch's"),
+    Column("abort", Text, comment="reason: it will not be sent, and ends when it falls due"),
+    Column("status", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since_at", BigInteger, nullable=False, comment="when it came to its status here"),
+    Column("done_at", BigInteger, comment="as the receipt says (R55)"),
+    Column("error_source", Text, nullable=False),
+    Column("error_text", Text),
+    Column("error_net_type", SmallInteger),
+    Column("error_net_code", Integer),
+    Column("error_command_status", BigInteger),
+    Column("notes", SmallInteger, nullable=False, comment="core.status.Note"),
+    Column("attempts", Integer, nullable=False, comment="times a link has claimed it"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger, comment="when a link may claim it; NULL: not in the queue"),
+    Column("deadline_at", BigInteger, comment="when time alone decides next (R44, R58); NULL when final"),
+    Column(
+        "first_final",
+        Text,
+        comment="JSON [status, reason, since_at, done_at, error...] where a late receipt corrected it (R45)",
+    ),
+    Index(
+        "message_queue",
+        "route",
+        "due_at",
+        sqlite_where=Column("due_at").is_not(None),
+        postgresql_where=Column("due_at").is_not(None),
+    ),
+    Index(
+        "message_deadline",
+        "deadline_at",
+        sqlite_where=Column("deadline_at").is_not(None),
+        postgresql_where=Column("deadline_at").is_not(None),
+    ),
+    Index("message_recipient", "recipient", "id"),
+    sqlite_with_rowid=False,
+)
+
+part = Table(
+    "part",
+    metadata,
+    Column("message_id", Id, primary_key=True),
+    Column("part_no", SmallInteger, primary_key=True, comment="from 1"),
+    Column("account_id", Id, nullable=False),
+    Column("link", Text, nullable=False, comment="the link that took it last"),
+    Column("grp", Text, nullable=False, comment="the group: links that share one message-id space"),
+    Column("node", Text, nullable=False, comment="the process that wrote it"),
+    Column("state", Text, nullable=False, comment="core.status.PartState"),
+    Column("status", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since_at", BigInteger, nullable=False),
+    Column("done_at", BigInteger),
+    Column("error_source", Text, nullable=False),
+    Column("error_text", Text),
+    Column("error_net_type", SmallInteger),
+    Column("error_net_code", Integer),
+    Column("error_command_status", BigInteger),
+    Column("written_at", BigInteger, nullable=False, comment="when it was claimed to be written"),
+    Column("answered_at", BigInteger, comment="when its last submit_sm_resp came"),
+    Column("smsc_message_id", Text, comment="as sent by the SMSC, never changed (R27)"),
+    Column("folded_id", Text, comment="core.matching.fold of it: finds it at all four levels (R26)"),
+    Index(
+        "part_smsc",
+        "grp",
+        "folded_id",
+        sqlite_where=Column("folded_id").is_not(None),
+        postgresql_where=Column("folded_id").is_not(None),
+    ),
+    sqlite_with_rowid=False,
+)
+
+OPEN: Final = part.c.state.in_([literal_column("'written'"), literal_column("'in_doubt'")])
+"""Parts without an answer: the condition of the index ``part_open``, to be repeated where that index is wanted."""
+Index("part_open", part.c.state, sqlite_where=OPEN, postgresql_where=OPEN)
+
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("account_id", Id, comment="NULL until it is matched"),
+    Column("link", Text, nullable=False),
+    Column("grp", Text, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("raw", Text, nullable=False, comment="the whole PDU, hex (R25)"),
+    Column("outcome", Text, nullable=False, comment="core.model.ReceiptOutcome"),
+    Column("level", SmallInteger, comment="of the match (R26)"),
+    Column("message_id", Id),
+    Column("part_no", SmallInteger),
+    Column("parsed", Text, comment="JSON of core.receipt.Receipt without raw, while parked"),
+    Column("next_try_at", BigInteger, comment="parked: when to look again (R33); else NULL"),
+    Column("tries", Integer, nullable=False),
+    Index(
+        "receipt_message",
+        "message_id",
+        sqlite_where=Column("message_id").is_not(None),
+        postgresql_where=Column("message_id").is_not(None),
+    ),
+    Index(
+        "receipt_parked",
+        "next_try_at",
+        sqlite_where=Column("next_try_at").is_not(None),
+        postgresql_where=Column("next_try_at").is_not(None),
+    ),
+    sqlite_autoincrement=True,
+)
+
+parked_key = Table(
+    "parked_key",
+    metadata,
+    Column("grp", Text, primary_key=True),
+    Column(
+        "folded_id", Text, primary_key=True, comment="one of the keys under which the receipt's message may be stored"
+    ),
+    Column("receipt_id", BigInteger, primary_key=True),
+    Column("account_id", Id, comment="always NULL: a parked receipt is nobody's yet"),
+    Index("parked_key_receipt", "receipt_id"),
+    sqlite_with_rowid=False,
+)
+
+incoming = Table(
+    "incoming",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("account_id", Id, comment="NULL: not assigned"),
+    Column("link", Text, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("raw", Text, nullable=False, comment="the whole PDU, hex"),
+    sqlite_autoincrement=True,
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("seq", _Serial, primary_key=True, comment="rises; a message's events rise in the order they happened"),
+    Column("account_id", Id, nullable=False),
+    Column("message_id", Id, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("done_at", BigInteger),
+    Column("error_source", Text, nullable=False),
+    Column("error_text", Text),
+    Column("error_net_type", SmallInteger),
+    Column("error_net_code", Integer),
+    Column("error_command_status", BigInteger),
+    Index("event_message", "message_id"),
+    sqlite_autoincrement=True,
+)
+
+callback = Table(
+    "callback",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("account_id", Id, nullable=False),
+    Column("batch_id", Id, nullable=False),
+    Column("event_seq", BigInteger, comment="the change it tells of; NULL: the batch's end"),
+    Column("dialect", Text, nullable=False, comment="in whose words it is told"),
+    Column("url", Text, nullable=False),
+    Column("full", Boolean, nullable=False, comment="a batch's end with its recipients"),
+    Column("state", Text, nullable=False, comment="core.model.CallbackState"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", BigInteger, comment="NULL when finished"),
+    Column("leased_by", Text, comment="the node that is posting it"),
+    Column("leased_until", BigInteger),
+    Column("first_failed_at", BigInteger),
+    Column("last_at", BigInteger, comment="when the last attempt was made"),
+    Column("last_status_code", Integer),
+    Column("last_error", Text),
+    Column("last_elapsed_ms", Integer),
+    Index(
+        "callback_due",
+        "next_attempt_at",
+        sqlite_where=Column("next_attempt_at").is_not(None),
+        postgresql_where=Column("next_attempt_at").is_not(None),
+    ),
+    Index("callback_batch", "batch_id"),
+    sqlite_autoincrement=True,
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("batch_id", Id, primary_key=True),
+    Column("recipient", Text, primary_key=True, comment="digits; '' for every recipient"),
+    Column("account_id", Id, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+FINISHED: Final = message.c.status.not_in([literal_column("'QUEUED'"), literal_column("'DISPATCHED'")])
+"""Final messages: the condition of the index ``message_final``, to be repeated where that index is wanted."""
+Index("message_final", message.c.account_id, message.c.since_at, sqlite_where=FINISHED, postgresql_where=FINISHED)

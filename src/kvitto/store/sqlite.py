@@ -1,0 +1,149 @@
+"""SQLite behind the store: one file, one writer, readers beside it.
+
+WAL with ``synchronous=FULL``: a commit that has returned is on the disk (P1, P2). Only one connection of the process writes;
+another process (the command line beside a server) may write too and waits its turn up to ``BUSY_S``. The statements take
+many rows a call (``kvitto.store.statements``).
+
+Must not know: what the statements mean. Next: ``kvitto.store.commits``.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+from kvitto.core.errors import StoreUnavailable
+from kvitto.store.statements import CHUNK, ROWS_MARK, Compiled, Row, Statement, compile_for
+
+__all__ = ["SqliteDatabase", "SqliteTx"]
+
+BUSY_S: Final = 10.0
+"""How long to wait for another process that is writing; its transactions are short."""
+
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA cache_size=-65536",  # 64 MiB
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA wal_autocheckpoint=4000",  # pages: 16 MiB of WAL
+    "PRAGMA journal_size_limit=67108864",
+)
+
+_TRANSIENT: Final = (
+    "full",
+    "locked",
+    "busy",
+    "i/o",
+    "unable to open",
+    "readonly",
+    "read-only",
+    "malformed",
+    "not a database",
+)
+
+
+class SqliteTx:
+    """One connection, used by one thread at a time."""
+
+    def __init__(self, path: str, *, read_only: bool) -> None:
+        self._compiled: dict[Statement, Compiled] = {}
+        self._sizes: dict[tuple[str, int], str] = {}
+        try:
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=1024
+            )
+            for pragma in _PRAGMAS:
+                self._connection.execute(pragma)
+            if read_only:
+                self._connection.execute("PRAGMA query_only=1")
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+
+    def run(self, statement: Statement, rows: Sequence[Row] | None = None, /, **parameters: Any) -> list[Any]:
+        """Run a statement; see ``kvitto.store.statements.Tx``."""
+        compiled = self._compiled.get(statement)
+        if compiled is None:
+            compiled = self._compiled[statement] = compile_for("sqlite", statement)
+        values = compiled.values(parameters)
+        if compiled.rows_at is None:
+            return self._call(compiled, compiled.sql, values)
+        result: list[Any] = []
+        start, count = 0, len(rows or ())
+        size = count if compiled.whole else CHUNK
+        while rows is not None and start < count:
+            while size > count - start:  # the rest in powers of two, so that few forms of the statement exist
+                size >>= 1
+            given = values[: compiled.rows_at]
+            for row in rows[start : start + size]:
+                given.extend(row)
+            given.extend(values[compiled.rows_at :])
+            result.extend(self._call(compiled, self._sized(compiled, size), given))
+            start += size
+        return result
+
+    def _sized(self, compiled: Compiled, size: int) -> str:
+        sql = self._sizes.get((compiled.sql, size))
+        if sql is None:
+            row = "(" + ",".join("?" * compiled.width) + ")"
+            sql = self._sizes[compiled.sql, size] = compiled.sql.replace(ROWS_MARK, ",".join([row] * size))
+        return sql
+
+    def _call(self, compiled: Compiled, sql: str, values: Sequence[Any]) -> list[Any]:
+        try:
+            cursor = self._connection.execute(sql, values)
+            return cursor.fetchall() if compiled.returns else []
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+
+    def new_ids(self, table: str, count: int) -> list[int]:
+        """Return ids after the last that the table ever gave; the write lock keeps others from taking them."""
+        row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+        first = (row[0] if row else 0) + 1
+        return list(range(first, first + count))
+
+    def begin(self) -> None:
+        """Start a transaction that may write."""
+        self._execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make it durable: returns after the fsync."""
+        self._execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Forget what was not committed; bears that nothing was begun."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _execute(self, sql: str) -> None:
+        try:
+            self._connection.execute(sql)
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+
+
+def _translated(error: sqlite3.Error) -> Exception:
+    """Make "the disk is full" and the like a ``StoreUnavailable``; a mistake of ours stays what it is."""
+    text = str(error).lower()
+    if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError) and any(word in text for word in _TRANSIENT):
+        return StoreUnavailable(f"the database file cannot be used: {error}")
+    return error
+
+
+class SqliteDatabase:
+    """Makes connections to one file."""
+
+    name = "sqlite"
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def open_writer(self) -> SqliteTx:
+        """A connection for the writing thread."""
+        return SqliteTx(self._path, read_only=False)
+
+    def open_reader(self) -> SqliteTx:
+        """A connection that cannot write."""
+        return SqliteTx(self._path, read_only=True)

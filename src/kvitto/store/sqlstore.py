@@ -1,0 +1,342 @@
+"""The store itself: each verb of ``kvitto.store.api`` put on its way to a transaction or a reading connection.
+
+Must not know: what a verb does (``kvitto.store.verbs``). Next: ``kvitto.store.commits``.
+"""
+
+import asyncio
+import threading
+from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from kvitto.core.clock import Clock
+from kvitto.core.errors import StoreUnavailable
+from kvitto.core.model import (
+    Account,
+    Batch,
+    BatchFilter,
+    BatchPage,
+    BatchReport,
+    CallbackDue,
+    CallbackResult,
+    Claimed,
+    MessageFilter,
+    MessagePage,
+    MessageView,
+    NewBatch,
+    PartKey,
+)
+from kvitto.core.receipt import LinkRules
+from kvitto.store.api import (
+    AdmissionRefused,
+    BatchOutcome,
+    CallbackTaker,
+    InDoubtPart,
+    IncomingMessage,
+    NewAccount,
+    ReceiptResult,
+    ReceivedReceipt,
+    SubmitAnswer,
+    SubmitFate,
+    TraceEntry,
+)
+from kvitto.store.commits import Commits, Database, Scope, Verb, WriteTx
+from kvitto.store.sealing import Seal
+from kvitto.store.statements import Tx
+from kvitto.store.verbs import accounts, admission, callbacks, dispatch, overdue, queries, receipts
+
+__all__ = ["SqlStore"]
+
+READERS: Final = 2
+"""Threads that read, each with a connection of its own."""
+
+_T = TypeVar("_T")
+
+
+def _answers_and_parked(tx: Tx, scope: Scope, items: Sequence[dispatch.Answers]) -> list[None]:
+    """Store answers, then try the receipts that were parked under the ids that became known (R33)."""
+    known = dispatch.record_answers(tx, scope, items)
+    now = max(answer.at for item in items for answer in item.answers)
+    receipts.retry_parked_for(tx, scope, [pair for found in known for pair in found], now)
+    return [None] * len(items)
+
+
+def _probe(tx: Tx, scope: Scope, items: Sequence[None]) -> list[None]:
+    """Take the write lock and touch a row: a database that cannot do this cannot be used."""
+    callbacks.take_back_callbacks(tx, Scope("", 0), [0])
+    return [None] * len(items)
+
+
+# What frees slots and moves statuses comes before what claims; accepted batches can be claimed in the same transaction.
+_CREATE_ACCOUNT: Final = Verb("create_account", 10, accounts.create_accounts)
+_SET_ACCOUNT: Final = Verb("set_account", 11, accounts.set_accounts)
+_DELETE_ACCOUNT: Final = Verb("delete_account", 12, accounts.delete_accounts)
+_ROTATE_TOKEN: Final = Verb("rotate_token", 13, accounts.rotate_tokens)
+_ACCEPT: Final = Verb("accept_batch", 20, admission.accept_batches)
+_REPLACE: Final = Verb("replace_batch", 21, admission.replace_batches)
+_CANCEL: Final = Verb("cancel_batch", 22, admission.cancel_batches)
+_FEEDBACK: Final = Verb("record_feedback", 23, admission.record_feedback)
+_ANSWERS: Final = Verb("record_answers", 30, _answers_and_parked)
+_FATES: Final = Verb("record_fates", 31, dispatch.record_fates)
+_DOUBTS: Final = Verb("resolve_doubts", 32, dispatch.resolve_doubts)
+_RECEIPTS: Final = Verb("record_receipts", 40, receipts.record_receipts)
+_INCOMING: Final = Verb("record_incoming", 41, receipts.record_incoming)
+_PARKED: Final = Verb("retry_parked", 42, receipts.retry_parked)
+_OVERDUE: Final = Verb("end_overdue", 43, overdue.end_overdue)
+_ATTEMPTS: Final = Verb("record_attempts", 50, callbacks.record_attempts)
+_CLAIM: Final = Verb("claim_messages", 60, dispatch.claim_messages)
+_CLAIM_CALLBACKS: Final = Verb("claim_callbacks", 61, callbacks.claim_callbacks)
+_TAKE_BACK_PARTS: Final = Verb("take_back_parts", 1, dispatch.take_back_parts)
+_TAKE_BACK_CALLBACKS: Final = Verb("take_back_callbacks", 2, callbacks.take_back_callbacks)
+_PROBE: Final = Verb("check", 3, _probe)
+
+
+class SqlStore:
+    """The ``Store`` over one database; see ``kvitto.store.api`` for what each verb guarantees.
+
+    ``node`` names this process in claims and leases; ``serving`` False leaves the claims of a dead process alone, for the
+    command line beside a server. ``groups``: link name -> group.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        node: str,
+        seal: Seal,
+        clock: Clock,
+        groups: Mapping[str, str] | None = None,
+        serving: bool = True,
+    ) -> None:
+        self._database = database
+        self._seal = seal
+        self._clock = clock
+        self._groups = dict(groups or {})
+        self._serving = serving
+        self.commits = Commits(database, node)
+        self._readers: ThreadPoolExecutor | None = None
+        self._local = threading.local()
+        self._open_readers: list[WriteTx] = []
+
+    async def start(self) -> None:
+        """Open the database; see ``Store.start``."""
+        if self._readers is None:
+            self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="kvitto-reader")
+            self.commits.start()
+            if self._serving:
+                await self.commits.put(_TAKE_BACK_PARTS, None)
+                await self.commits.put(_TAKE_BACK_CALLBACKS, self._clock.now())
+
+    async def stop(self) -> None:
+        """Finish the waiting verbs, close; bears being called twice."""
+        await self.commits.stop()
+        readers, self._readers = self._readers, None
+        if readers is not None:
+            await asyncio.get_running_loop().run_in_executor(None, readers.shutdown)
+            for reader in self._open_readers:
+                reader.close()
+            self._open_readers.clear()
+
+    async def check(self) -> None:
+        """Write and read; raises ``StoreUnavailable``."""
+        await self.commits.put(_PROBE, None)
+        await self._read(queries.backlog)
+
+    def _read(self, query: Callable[..., _T], *arguments: Any, **named: Any) -> "asyncio.Future[_T]":
+        if self._readers is None:
+            raise StoreUnavailable("the store is closed")
+        return asyncio.get_running_loop().run_in_executor(self._readers, self._read_here, query, arguments, named)
+
+    def _read_here(self, query: Callable[..., _T], arguments: tuple[Any, ...], named: dict[str, Any]) -> _T:
+        """Run a query in a reading thread; a connection that broke is opened again once."""
+        reader: WriteTx | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = self._local.reader = self._database.open_reader()
+            self._open_readers.append(reader)
+        try:
+            return query(reader, *arguments, **named)
+        except StoreUnavailable:
+            return query(reader, *arguments, **named)
+
+    # --- accounts --------------------------------------------------------------------------------------------------
+
+    def create_account(self, new: NewAccount) -> "asyncio.Future[bool]":
+        """See ``Store.create_account``; the secret is sealed here."""
+        sealed = _replace_secret(new.account, self._seal.seal(new.account.callback_secret))
+        return self.commits.put(_CREATE_ACCOUNT, new._replace(account=sealed))
+
+    def set_account(self, name: str, changes: dict[str, object]) -> "asyncio.Future[Account | None]":
+        """See ``Store.set_account``."""
+        if isinstance(changes.get("callback_secret"), str):
+            changes = {**changes, "callback_secret": self._seal.seal(str(changes["callback_secret"]))}
+        done = self.commits.put(_SET_ACCOUNT, accounts.AccountChange(name, changes, self._clock.now()))
+        return _mapped(done, lambda row: None if row is None else accounts.read_account(row, self._seal.unseal))
+
+    def delete_account(self, name: str) -> "asyncio.Future[bool]":
+        """See ``Store.delete_account``."""
+        return self.commits.put(_DELETE_ACCOUNT, name)
+
+    def rotate_token(self, name: str, token_hash: str) -> "asyncio.Future[bool]":
+        """See ``Store.rotate_token``."""
+        return self.commits.put(_ROTATE_TOKEN, accounts.TokenChange(name, token_hash, self._clock.now()))
+
+    async def find_account(
+        self,
+        *,
+        token_hash: str | None = None,
+        username: str | None = None,
+        name: str | None = None,
+        id: str | None = None,
+    ) -> tuple[Account, str] | None:
+        """See ``Store.find_account``."""
+        keys = {"token_hash": token_hash, "username": username, "name": name, "id": id}
+        by, key = next((by, key) for by, key in keys.items() if key is not None)
+        row = await self._read(queries.account_row, by, key)
+        return None if row is None else (accounts.read_account(row, self._seal.unseal), row[-1])
+
+    async def list_accounts(self) -> list[Account]:
+        """See ``Store.list_accounts``."""
+        return [accounts.read_account(row, self._seal.unseal) for row in await self._read(queries.account_rows)]
+
+    # --- admission -------------------------------------------------------------------------------------------------
+
+    def accept_batch(self, new: NewBatch) -> "asyncio.Future[Batch | AdmissionRefused]":
+        """See ``Store.accept_batch``."""
+        return self.commits.put(_ACCEPT, new, len(new.messages))
+
+    def replace_batch(self, new: NewBatch, expected_modified_at: int) -> "asyncio.Future[BatchOutcome]":
+        """See ``Store.replace_batch``."""
+        return self.commits.put(_REPLACE, admission.Replacement(new, expected_modified_at), len(new.messages))
+
+    def cancel_batch(self, account_id: str, batch_id: str, now: int) -> "asyncio.Future[BatchOutcome]":
+        """See ``Store.cancel_batch``."""
+        return self.commits.put(_CANCEL, admission.Cancellation(account_id, batch_id, now))
+
+    def record_feedback(
+        self, account_id: str, batch_id: str, recipients: Sequence[str], now: int
+    ) -> "asyncio.Future[bool]":
+        """See ``Store.record_feedback``."""
+        return self.commits.put(_FEEDBACK, admission.Feedback(account_id, batch_id, tuple(recipients), now))
+
+    # --- dispatch --------------------------------------------------------------------------------------------------
+
+    def claim_messages(self, link: str, parts: int, now: int) -> "asyncio.Future[list[Claimed]]":
+        """See ``Store.claim_messages``."""
+        return self.commits.put(_CLAIM, dispatch.Claim(link, self._groups.get(link, link), parts, now))
+
+    def record_answers(self, link: str, group: str, answers: Sequence[SubmitAnswer]) -> "asyncio.Future[None]":
+        """See ``Store.record_answers``."""
+        return self.commits.put(_ANSWERS, dispatch.Answers(link, group, answers), len(answers))
+
+    def record_fates(self, fates: Sequence[SubmitFate], now: int) -> "asyncio.Future[None]":
+        """See ``Store.record_fates``."""
+        return self.commits.put(_FATES, dispatch.Fates(fates, now), len(fates))
+
+    def record_receipts(self, received: Sequence[ReceivedReceipt]) -> "asyncio.Future[list[ReceiptResult]]":
+        """See ``Store.record_receipts``."""
+        return self.commits.put(_RECEIPTS, received, len(received))
+
+    def record_incoming(self, messages: Sequence[IncomingMessage]) -> "asyncio.Future[None]":
+        """See ``Store.record_incoming``."""
+        return self.commits.put(_INCOMING, messages, len(messages))
+
+    def retry_parked(self, rules: Mapping[str, LinkRules], now: int) -> "asyncio.Future[int]":
+        """See ``Store.retry_parked``."""
+        return self.commits.put(_PARKED, receipts.ParkedRetry(rules, now))
+
+    def end_overdue(self, rules: Mapping[str, LinkRules], now: int, limit: int) -> "asyncio.Future[int]":
+        """See ``Store.end_overdue``."""
+        return self.commits.put(_OVERDUE, overdue.Overdue(rules, now, limit), limit)
+
+    def resend_in_doubt(self, keys: Sequence[PartKey], now: int) -> "asyncio.Future[int]":
+        """See ``Store.resend_in_doubt``."""
+        return self.commits.put(_DOUBTS, dispatch.DoubtVerdict(keys, True, now), len(keys))
+
+    def end_in_doubt(self, keys: Sequence[PartKey], now: int) -> "asyncio.Future[int]":
+        """See ``Store.end_in_doubt``."""
+        return self.commits.put(_DOUBTS, dispatch.DoubtVerdict(keys, False, now), len(keys))
+
+    async def next_due_at(self, link: str) -> int | None:
+        """See ``Store.next_due_at``."""
+        return await self._read(queries.next_due_at, link)
+
+    # --- callbacks ---------------------------------------------------------------------------------------------------
+
+    def set_callback_handoff(self, take: CallbackTaker | None) -> None:
+        """See ``Store.set_callback_handoff``."""
+        self.commits.room = take.room if take is not None else lambda: 0
+        self.commits.take = take.take if take is not None else lambda callbacks: None
+
+    def claim_callbacks(self, now: int, limit: int) -> "asyncio.Future[list[CallbackDue]]":
+        """See ``Store.claim_callbacks``."""
+        return self.commits.put(_CLAIM_CALLBACKS, callbacks.CallbackClaim(now, limit), limit)
+
+    def record_attempts(self, results: Sequence[CallbackResult]) -> "asyncio.Future[None]":
+        """See ``Store.record_attempts``."""
+        return self.commits.put(_ATTEMPTS, results, len(results))
+
+    async def next_callback_at(self) -> int | None:
+        """See ``Store.next_callback_at``."""
+        return await self._read(queries.next_callback_at)
+
+    # --- reading -------------------------------------------------------------------------------------------------------
+
+    async def fetch_batch(self, account_id: str, batch_id: str) -> Batch | None:
+        """See ``Store.fetch_batch``."""
+        return await self._read(queries.one_batch, account_id, batch_id)
+
+    async def list_batches(self, account_id: str, filter: BatchFilter, page: int, page_size: int) -> BatchPage:
+        """See ``Store.list_batches``."""
+        return await self._read(queries.batch_page, account_id, filter, page, page_size, self._clock.now())
+
+    async def fetch_batch_report(
+        self, account_id: str, batch_id: str, *, recipients: bool, first_final: bool, now: int
+    ) -> BatchReport | None:
+        """See ``Store.fetch_batch_report``."""
+        return await self._read(
+            queries.batch_report, account_id, batch_id, recipients=recipients, first_final=first_final, now=now
+        )
+
+    async def fetch_message(
+        self, account_id: str, batch_id: str, recipient: str, *, first_final: bool, now: int
+    ) -> MessageView | None:
+        """See ``Store.fetch_message``."""
+        return await self._read(queries.message_view, account_id, batch_id, recipient, first_final=first_final, now=now)
+
+    async def list_messages(self, account_id: str, filter: MessageFilter, page: int, page_size: int) -> MessagePage:
+        """See ``Store.list_messages``."""
+        return await self._read(queries.message_page, account_id, filter, page, page_size)
+
+    async def list_in_doubt(self, link: str | None) -> list[InDoubtPart]:
+        """See ``Store.list_in_doubt``."""
+        return await self._read(queries.in_doubt_parts, link)
+
+    async def trace(self, message_or_number: str) -> list[TraceEntry]:
+        """See ``Store.trace``."""
+        return await self._read(queries.story, message_or_number)
+
+    async def count_backlog(self) -> dict[str, int]:
+        """See ``Store.count_backlog``."""
+        return await self._read(queries.backlog)
+
+
+def _replace_secret(account: Account, secret: str) -> Account:
+    return replace(account, callback_secret=secret)
+
+
+def _mapped(source: "asyncio.Future[Any]", read: Callable[[Any], _T]) -> "asyncio.Future[_T]":
+    """A future of what ``read`` makes of the source's result."""
+    target: asyncio.Future[_T] = source.get_loop().create_future()
+
+    def done(finished: "asyncio.Future[Any]") -> None:
+        error = finished.exception()
+        if target.done():
+            return
+        if error is not None:
+            target.set_exception(error)
+        else:
+            target.set_result(read(finished.result()))
+
+    source.add_done_callback(done)
+    return target

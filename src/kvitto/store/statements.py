@@ -1,0 +1,122 @@
+"""One definition of each statement, for both databases, compiled once, fed with many rows at a time.
+
+A ``Statement`` is SQLAlchemy Core over the tables and, if it works on many rows at once, over ``r``: the rows given with it.
+SQLite reads ``r`` from a VALUES list, up to ``CHUNK`` rows a call, PostgreSQL from one array a column. That is what makes
+grouped commits cheap: no per-row cost of the library, and on SQLite the interpreter's lock changes hands once a call and
+not once a row (ADR 0004: executemany in a writing thread costs 200 us a row when the event loop is busy).
+
+Must not know: what the statements mean. Next: ``kvitto.store.verbs``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
+from typing import Any, Final, NamedTuple, Protocol
+
+from sqlalchemy import BigInteger, Boolean, Text, bindparam, column, func, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.expression import FromClause, SelectBase
+from sqlalchemy.types import TypeEngine
+
+__all__ = ["CHUNK", "ROWS_MARK", "Compiled", "Flag", "Int", "Row", "Slot", "Statement", "Str", "Tx", "compile_for"]
+
+Row = Sequence[Any]
+Str: Final = Text()
+Int: Final = BigInteger()
+Flag: Final = Boolean()
+
+CHUNK: Final = 128
+"""Rows in one SQLite call: well under its 32 766 parameters at 20 columns, and most of what a larger one would save."""
+
+ROWS_MARK: Final = "__ROWS__"
+
+
+class Statement:
+    """A statement and the shape of what it is fed: ``columns`` of its rows ``r``, if any, and named ``:parameters``.
+
+    ``build`` is called once per database with ``r`` (None when there are no columns). ``whole``: it means something only
+    with all its rows at once, so they must not be given to it in several calls.
+    """
+
+    def __init__(
+        self, build: Callable[[Any], ClauseElement], /, whole: bool = False, **columns: TypeEngine[Any]
+    ) -> None:
+        self.build = build
+        self.whole = whole
+        self.columns = columns
+
+
+class Slot(IntEnum):
+    """What goes into one placeholder of a compiled statement."""
+
+    COLUMN = 1  # one column of all rows, as an array
+    NAME = 2  # a named parameter
+    VALUE = 3  # a constant of the statement
+
+
+class Compiled(NamedTuple):
+    """A statement as one database's driver takes it.
+
+    ``plan``: what goes into each placeholder, in order. ``rows_at``: SQLite: the place in the plan where the rows stand;
+    None when it takes none. ``returns``: it gives rows back.
+    """
+
+    sql: str
+    plan: tuple[tuple[Slot, Any], ...]
+    returns: bool
+    rows_at: int | None
+    width: int
+    whole: bool
+
+    def values(self, parameters: Mapping[str, Any]) -> list[Any]:
+        """The values of the plan, columns left out (SQLite)."""
+        return [parameters[what] if slot is Slot.NAME else what for slot, what in self.plan]
+
+
+class Tx(Protocol):
+    """An open transaction, or a reading connection: used in one thread, blocking."""
+
+    def run(self, statement: Statement, rows: Sequence[Row] | None = None, /, **parameters: Any) -> list[Any]:
+        """Run a statement; the result's rows are tuples in the order of its columns ([] when it returns none)."""
+
+    def new_ids(self, table: str, count: int) -> list[int]:
+        """Return ``count`` rising ids of ``event``, ``callback`` or ``receipt`` that nobody else will use."""
+
+
+def _sqlite_rows(columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
+    fields = ", ".join(f"column{index} AS {name}" for index, name in enumerate(columns, 1))
+    typed = [column(name, kind) for name, kind in columns.items()]
+    return text(f"SELECT {fields} FROM (VALUES {ROWS_MARK})").columns(*typed).subquery("r")
+
+
+def _postgres_rows(columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
+    arrays = [bindparam(f"rows_{name}", type_=postgresql.ARRAY(kind)) for name, kind in columns.items()]
+    typed = [column(name, kind) for name, kind in columns.items()]
+    return func.unnest(*arrays).table_valued(*typed).render_derived(name="r")
+
+
+_DIALECTS: Final[dict[str, Dialect]] = {"sqlite": sqlite.dialect(paramstyle="qmark"), "postgresql": asyncpg_dialect()}
+
+
+def compile_for(database: str, statement: Statement) -> Compiled:
+    """Compile for ``sqlite`` or ``postgresql``; called once a statement and process."""
+    rows = None
+    if statement.columns:
+        rows = (_sqlite_rows if database == "sqlite" else _postgres_rows)(statement.columns)
+    element = statement.build(rows)
+    compiled: Any = element.compile(dialect=_DIALECTS[database])
+    index_of = {f"rows_{name}": index for index, name in enumerate(statement.columns)}
+    plan: list[tuple[Slot, Any]] = []
+    for name in compiled.positiontup or ():
+        if name in index_of:
+            plan.append((Slot.COLUMN, index_of[name]))
+        elif compiled.binds[name].required:
+            plan.append((Slot.NAME, name))
+        else:
+            plan.append((Slot.VALUE, compiled.params[name]))
+    sql = str(compiled)
+    rows_at = sql[: sql.index(ROWS_MARK)].count("?") if ROWS_MARK in sql else None
+    returns = isinstance(element, SelectBase) or bool(getattr(element, "_returning", ()))
+    return Compiled(sql, tuple(plan), returns, rows_at, len(statement.columns), statement.whole)

@@ -1,0 +1,253 @@
+"""The outbox: callbacks that are due, and what attempts came to (P9, P10).
+
+Rows are written by ``changes`` in the transaction of the change. A node leases what it posts; a lease that is not
+given back runs out, so that no callback is lost with its node. Must not know: HTTP, how a callback is worded.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import bindparam, or_, select, update
+
+from kvitto.core.ids import batch_of
+from kvitto.core.model import BatchReport, CallbackDue, CallbackResult, MessageView, StatusCount
+from kvitto.core.status import Note
+from kvitto.store import schema as t
+from kvitto.store.commits import Scope
+from kvitto.store.statements import Int, Statement, Str, Tx
+from kvitto.store.verbs.changes import KIND, LEASE_MS, REASON, STATUS, batch_key, read_error
+
+__all__ = ["CallbackClaim", "claim_callbacks", "count_by_status", "record_attempts", "take_back_callbacks"]
+
+
+class CallbackClaim(NamedTuple):
+    """Up to ``limit`` callbacks that are due at ``now``."""
+
+    now: int
+    limit: int
+
+
+_DUE: Final = Statement(
+    lambda _: (
+        select(
+            t.callback.c.id,
+            t.callback.c.account_id,
+            t.callback.c.batch_id,
+            t.callback.c.event_seq,
+            t.callback.c.dialect,
+            t.callback.c.url,
+            t.callback.c.full,
+            t.callback.c.attempts,
+            t.callback.c.created_at,
+            t.callback.c.first_failed_at,
+        )
+        .where(
+            t.callback.c.next_attempt_at.is_not(None),
+            t.callback.c.next_attempt_at <= bindparam("now", type_=Int),
+            or_(t.callback.c.leased_until.is_(None), t.callback.c.leased_until <= bindparam("now", type_=Int)),
+        )
+        .order_by(t.callback.c.next_attempt_at)
+        .limit(bindparam("n", type_=Int))
+        .with_for_update(skip_locked=True)
+    )
+)
+_LEASE: Final = Statement(
+    lambda r: (
+        update(t.callback)
+        .values(leased_by=bindparam("by", type_=Str), leased_until=r.c.until, next_attempt_at=r.c.until)
+        .where(t.callback.c.id == r.c.id)
+    ),
+    id=Int,
+    until=Int,
+)
+_EVENTS: Final = Statement(
+    lambda r: select(
+        t.event.c.seq,
+        t.event.c.message_id,
+        t.event.c.account_id,
+        t.event.c.status,
+        t.event.c.reason,
+        t.event.c.at,
+        t.event.c.done_at,
+        t.event.c.error_source,
+        t.event.c.error_text,
+        t.event.c.error_net_type,
+        t.event.c.error_net_code,
+        t.event.c.error_command_status,
+        t.message.c.recipient,
+        t.message.c.parts,
+        t.message.c.notes,
+        t.message.c.created_at,
+        t.batch.c.client_reference,
+        t.batch.c.kind,
+        t.batch.c.max_parts,
+    ).select_from(
+        r.join(t.event, t.event.c.seq == r.c.seq)
+        .join(t.message, t.message.c.id == t.event.c.message_id)
+        .join(t.batch, t.batch.c.id == batch_key(t.message.c.id))
+    ),
+    seq=Int,
+)
+_BATCHES: Final = Statement(
+    lambda r: select(t.batch.c.id, t.batch.c.account_id, t.batch.c.client_reference, t.batch.c.kind).select_from(
+        r.join(t.batch, t.batch.c.id == r.c.id)
+    ),
+    id=Str,
+)
+_MESSAGES: Final = Statement(
+    lambda _: (
+        select(
+            t.message.c.status,
+            t.message.c.reason,
+            t.message.c.error_source,
+            t.message.c.error_text,
+            t.message.c.error_net_type,
+            t.message.c.error_net_code,
+            t.message.c.error_command_status,
+            t.message.c.recipient,
+            t.message.c.first_final,
+        )
+        .where(t.message.c.id.between(bindparam("first", type_=Str), bindparam("last", type_=Str)))
+        .order_by(t.message.c.id)
+    )
+)
+
+
+def claim_callbacks(tx: Tx, scope: Scope, items: Sequence[CallbackClaim]) -> list[list[CallbackDue]]:
+    """Lease due callbacks to this node; see ``Store.claim_callbacks``."""
+    return [_claim(tx, scope, item) for item in items]
+
+
+def _claim(tx: Tx, scope: Scope, item: CallbackClaim) -> list[CallbackDue]:
+    rows = tx.run(_DUE, now=item.now, n=item.limit)
+    if not rows:
+        return []
+    tx.run(_LEASE, [(row[0], item.now + LEASE_MS) for row in rows], by=scope.node)
+    views = _views(tx, [row[3] for row in rows if row[3] is not None])
+    reports = _reports(tx, {row[2]: bool(row[6]) for row in rows if row[3] is None})
+    due = []
+    for row in rows:
+        facts = views.get(row[3]) if row[3] is not None else reports.get(row[2])
+        if facts is not None:
+            due.append(CallbackDue(row[0], row[1], row[4], row[5], facts, bool(row[6]), row[7], row[8], row[9]))
+    return due
+
+
+def _views(tx: Tx, seqs: Sequence[int]) -> dict[int, MessageView]:
+    """The facts of changes, as they were."""
+    if not seqs:
+        return {}
+    return {
+        row[0]: MessageView(
+            row[1],
+            batch_of(row[1]),
+            row[2],
+            row[12],
+            STATUS[row[3]],
+            REASON[row[4]],
+            row[5],
+            row[6],
+            read_error(row, 7),
+            row[13],
+            Note(row[14]),
+            row[15],
+            row[16],
+            KIND[row[17]],
+            row[18],
+        )
+        for row in tx.run(_EVENTS, [(seq,) for seq in seqs])
+    }
+
+
+def _reports(tx: Tx, wanted: dict[str, bool]) -> dict[str, BatchReport]:
+    """The facts of ended batches: each message at its first end."""
+    if not wanted:
+        return {}
+    reports = {}
+    for batch_id, account_id, reference, kind in tx.run(_BATCHES, [(one,) for one in wanted]):
+        messages = tx.run(_MESSAGES, first=batch_id[:22] + "0001", last=batch_id[:22] + "ZZZZ")
+        counts = count_by_status(messages, full=wanted[batch_id])
+        reports[batch_id] = BatchReport(batch_id, account_id, len(messages), reference, KIND[kind], True, counts)
+    return reports
+
+
+def count_by_status(rows: Sequence[Sequence[Any]], *, full: bool) -> tuple[StatusCount, ...]:
+    """Group rows (status, reason, five error columns, recipient, first_final) by their first end, in order of appearance."""
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    for row in rows:
+        if row[8]:
+            first = msgspec.json.decode(row[8])
+            key = (first[0], first[1], *first[4:9])
+        else:
+            key = tuple(row[:7])
+        groups.setdefault(key, []).append(row[7])
+    return tuple(
+        StatusCount(STATUS[key[0]], REASON[key[1]], read_error(key, 2), len(numbers), tuple(numbers) if full else ())
+        for key, numbers in groups.items()
+    )
+
+
+_RECORD: Final = Statement(
+    lambda r: (
+        update(t.callback)
+        .values(
+            state=r.c.state,
+            attempts=t.callback.c.attempts + 1,
+            next_attempt_at=r.c.next_at,
+            first_failed_at=r.c.first_failed_at,
+            leased_by=None,
+            leased_until=None,
+            last_at=r.c.at,
+            last_status_code=r.c.code,
+            last_error=r.c.error,
+            last_elapsed_ms=r.c.elapsed,
+        )
+        .where(t.callback.c.id == r.c.id)
+    ),
+    id=Int,
+    state=Str,
+    next_at=Int,
+    first_failed_at=Int,
+    at=Int,
+    code=Int,
+    error=Str,
+    elapsed=Int,
+)
+
+
+def record_attempts(tx: Tx, scope: Scope, items: Sequence[Sequence[CallbackResult]]) -> list[None]:
+    """Store what attempts came to; see ``Store.record_attempts``."""
+    rows = [
+        (
+            one.id,
+            one.state,
+            one.next_attempt_at,
+            one.first_failed_at,
+            one.attempted_at,
+            one.status_code,
+            one.error,
+            one.elapsed_ms,
+        )
+        for item in items
+        for one in item
+    ]
+    if rows:
+        tx.run(_RECORD, rows)
+    return [None] * len(items)
+
+
+_RELEASE: Final = Statement(
+    lambda _: (
+        update(t.callback)
+        .values(leased_by=None, leased_until=None, next_attempt_at=bindparam("now", type_=Int))
+        .where(t.callback.c.next_attempt_at.is_not(None), t.callback.c.leased_by == bindparam("by", type_=Str))
+    )
+)
+
+
+def take_back_callbacks(tx: Tx, scope: Scope, items: Sequence[int]) -> list[None]:
+    """At start: callbacks that this node had leased when it died are due now (``items``: the time)."""
+    for now in items:
+        tx.run(_RELEASE, now=now, by=scope.node)
+    return [None] * len(items)

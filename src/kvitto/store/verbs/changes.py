@@ -1,0 +1,653 @@
+"""What every change of a status writes, in the transaction that causes it: part, message, event, callback (P4, P9).
+
+A verb loads the messages it is about (``Loaded``), lets ``core.status.apply`` decide, and gives what changed to a
+``Changes``, which writes it all at once: one statement a table, whatever the number of messages.
+
+Must not know: why something changed. Next: ``answers``, ``receipts``, ``overdue`` beside this file.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Select, bindparam, func, insert, literal, select, update
+
+from kvitto.core.ids import batch_of
+from kvitto.core.model import BatchReport, CallbackDue, CallbackState, ContentKind, MessageView, Notify, StatusCount
+from kvitto.core.status import (
+    FINAL,
+    ErrorSource,
+    Event,
+    Message,
+    MoveKind,
+    Note,
+    Outcome,
+    PartRecord,
+    PartState,
+    Reason,
+    Status,
+    StatusError,
+    apply,
+)
+from kvitto.store import schema as t
+from kvitto.store.commits import Scope
+from kvitto.store.statements import Int, Statement, Str, Tx
+
+__all__ = [
+    "LEASE_MS",
+    "Changes",
+    "Loaded",
+    "batch_key",
+    "load_parts",
+    "message_of",
+    "read_error",
+    "read_view",
+    "record_of",
+    "select_loaded",
+    "view_columns",
+]
+
+LEASE_MS: Final = 120_000
+"""How long a node may keep a callback to itself before others may post it: well above the longest attempt."""
+
+STATUS: Final = {str(status): status for status in Status}
+REASON: Final = {str(reason): reason for reason in Reason}
+PART_STATE: Final = {str(state): state for state in PartState}
+SOURCE: Final = {str(source): source for source in ErrorSource}
+KIND: Final = {str(kind): kind for kind in ContentKind}
+NOTIFY: Final = {str(notify): notify for notify in Notify}
+_NO_ERROR: Final = StatusError()
+_PER_BATCH: Final = (Notify.BATCH_SUMMARY, Notify.BATCH_FULL)
+
+
+def batch_key(message_id: Any) -> Any:
+    """The SQL for the batch's id in a message's id (``kvitto.core.ids``)."""
+    return func.substr(message_id, 1, 22).concat("0000")
+
+
+# --- loading ---------------------------------------------------------------------------------------------------------
+
+_MESSAGE_COLUMNS: Final = (
+    t.message.c.id,
+    t.message.c.account_id,
+    t.message.c.recipient,
+    t.message.c.status,
+    t.message.c.reason,
+    t.message.c.since_at,
+    t.message.c.done_at,
+    t.message.c.error_source,
+    t.message.c.error_text,
+    t.message.c.error_net_type,
+    t.message.c.error_net_code,
+    t.message.c.error_command_status,
+    t.message.c.notes,
+    t.message.c.parts,
+    t.message.c.created_at,
+    t.message.c.attempts,
+    t.message.c.deadline_at,
+    t.message.c.abort,
+    t.batch.c.notify,
+    t.batch.c.dialect,
+    func.coalesce(t.batch.c.callback_url, t.account.c.callback_url),
+    t.batch.c.client_reference,
+    t.batch.c.kind,
+    t.batch.c.max_parts,
+    t.batch.c.expire_at,
+    t.message.c.due_at,
+)
+
+_PART_COLUMNS: Final = (
+    t.part.c.message_id,
+    t.part.c.part_no,
+    t.part.c.state,
+    t.part.c.status,
+    t.part.c.reason,
+    t.part.c.since_at,
+    t.part.c.done_at,
+    t.part.c.error_source,
+    t.part.c.error_text,
+    t.part.c.error_net_type,
+    t.part.c.error_net_code,
+    t.part.c.error_command_status,
+    t.part.c.link,
+    t.part.c.grp,
+    t.part.c.smsc_message_id,
+    t.part.c.written_at,
+)
+
+
+def select_loaded(first: Sequence[Any], source: Any) -> Select[Any]:
+    """Select ``first`` and then a message's columns, from ``source`` (which has ``message``) and what belongs to it."""
+    joined = source.join(t.batch, t.batch.c.id == batch_key(t.message.c.id)).outerjoin(
+        t.account, t.account.c.id == t.message.c.account_id
+    )
+    return select(*first, *_MESSAGE_COLUMNS).select_from(joined).with_for_update(of=t.message)
+
+
+class Loaded:
+    """A message in the hands of a verb: its record, and what its callbacks need to know."""
+
+    __slots__ = ("_hushed", "account_id", "created_at", "id", "links", "parts", "record", "recipient", "row", "was")
+
+    def __init__(self, row: Sequence[Any]) -> None:
+        self.row = row
+        self.id: str = row[0]
+        self.account_id: str = row[1]
+        self.recipient: str = row[2]
+        self.parts: int = row[13]
+        self.created_at: int = row[14]
+        self.record = record_of(row)
+        self.was = self.record
+        self.links: dict[int, str] = {}
+        self._hushed = False
+
+    def hush(self) -> None:
+        """Nobody is called back about it: a batch withdrawn before ``send_at`` has no messages (docs/dialects/sinch.md 10)."""
+        self._hushed = True
+
+    @property
+    def attempts(self) -> int:
+        """How many times a link has claimed it."""
+        attempts: int = self.row[15]
+        return attempts
+
+    @property
+    def deadline_at(self) -> int | None:
+        """When time alone decides next."""
+        deadline: int | None = self.row[16]
+        return deadline
+
+    @property
+    def abort(self) -> Reason | None:
+        """Why it will not be sent, if so."""
+        return REASON[self.row[17]] if self.row[17] else None
+
+    @property
+    def notify(self) -> Notify:
+        """Which changes are called back."""
+        return Notify.NONE if self._hushed else NOTIFY[self.row[18]]
+
+    @property
+    def dialect(self) -> str:
+        """In whose words."""
+        dialect: str = self.row[19]
+        return dialect
+
+    @property
+    def callback_url(self) -> str | None:
+        """The batch's URL, else the account's."""
+        url: str | None = self.row[20]
+        return url
+
+    @property
+    def expire_at(self) -> int:
+        """When its validity ends."""
+        expire_at: int = self.row[24]
+        return expire_at
+
+    @property
+    def due_at(self) -> int | None:
+        """When a link may claim it; None when it is not in the queue."""
+        due_at: int | None = self.row[25]
+        return due_at
+
+    def set_parts(self, parts: tuple[PartRecord, ...]) -> None:
+        """Give the parts that were loaded for it."""
+        self.record = self.was = self.record._replace(parts=parts)
+
+    def view(self) -> MessageView:
+        """What a callback tells, frozen now."""
+        row, record = self.row, self.record
+        return MessageView(
+            self.id,
+            batch_of(self.id),
+            self.account_id,
+            self.recipient,
+            record.status,
+            record.reason,
+            record.since_at,
+            record.done_at,
+            record.error,
+            self.parts,
+            record.notes,
+            self.created_at,
+            row[21],
+            KIND[row[22]],
+            row[23],
+        )
+
+
+def read_error(row: Sequence[Any], at: int) -> StatusError:
+    """Read the five error columns that begin at ``row[at]``."""
+    source = row[at]
+    if source == "none":
+        return _NO_ERROR
+    return StatusError(SOURCE[source], row[at + 1], row[at + 2], row[at + 3], row[at + 4])
+
+
+def record_of(row: Sequence[Any]) -> Message:
+    """Read the status record of a message, parts left out."""
+    return Message(
+        STATUS[row[3]], REASON[row[4]], row[5], (), row[6], read_error(row, 7), Note(row[12]) if row[12] else Note.NONE
+    )
+
+
+def read_part(row: Sequence[Any], at: int = 0) -> PartRecord:
+    """Read a part whose columns begin at ``row[at]``."""
+    return PartRecord(
+        row[at + 1],
+        PART_STATE[row[at + 2]],
+        STATUS[row[at + 3]],
+        REASON[row[at + 4]],
+        row[at + 5],
+        row[at + 6],
+        read_error(row, at + 7),
+    )
+
+
+PARTS_OF: Final = Statement(
+    lambda r: (
+        select(*_PART_COLUMNS)
+        .select_from(r.join(t.part, t.part.c.message_id == r.c.id))
+        .order_by(t.part.c.message_id, t.part.c.part_no)
+    ),
+    id=Str,
+)
+MESSAGES_BY_ID: Final = Statement(lambda r: select_loaded((), r.join(t.message, t.message.c.id == r.c.id)), id=Str)
+
+
+def load_parts(tx: Tx, loaded: Sequence[Loaded]) -> None:
+    """Load all parts of these messages."""
+    if not loaded:
+        return
+    by_id: dict[str, list[PartRecord]] = {}
+    links: dict[str, dict[int, str]] = {}
+    for row in tx.run(PARTS_OF, [(one.id,) for one in loaded]):
+        by_id.setdefault(row[0], []).append(read_part(row))
+        links.setdefault(row[0], {})[row[1]] = row[12]
+    for one in loaded:
+        one.set_parts(tuple(by_id.get(one.id, ())))
+        one.links = links.get(one.id, {})
+
+
+def message_of(tx: Tx, ids: Sequence[str]) -> dict[str, Loaded]:
+    """Load messages with their parts, locked until the transaction ends."""
+    loaded = [Loaded(row) for row in tx.run(MESSAGES_BY_ID, [(one,) for one in sorted(set(ids))])]
+    load_parts(tx, loaded)
+    return {one.id: one for one in loaded}
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+_RECORD: Final = {
+    "status": Str,
+    "reason": Str,
+    "since_at": Int,
+    "done_at": Int,
+    "error_source": Str,
+    "error_text": Str,
+    "error_net_type": Int,
+    "error_net_code": Int,
+    "error_command_status": Int,
+}
+
+_UPDATE_PARTS: Final = Statement(
+    lambda r: (
+        update(t.part)
+        .values(state=r.c.state, **{name: r.c[name] for name in _RECORD})
+        .where(t.part.c.message_id == r.c.id, t.part.c.part_no == r.c.no)
+    ),
+    id=Str,
+    no=Int,
+    state=Str,
+    **_RECORD,
+)
+_UPDATE_MESSAGES: Final = Statement(
+    lambda r: (
+        update(t.message)
+        .values(
+            notes=r.c.notes,
+            due_at=r.c.due_at,
+            deadline_at=r.c.deadline_at,
+            **{name: r.c[name] for name in _RECORD},
+        )
+        .where(t.message.c.id == r.c.id)
+    ),
+    id=Str,
+    notes=Int,
+    due_at=Int,
+    deadline_at=Int,
+    **_RECORD,
+)
+_REFRESH_MESSAGES: Final = Statement(
+    lambda r: (
+        update(t.message)
+        .values(notes=r.c.notes, **{name: r.c[name] for name in _RECORD})
+        .where(t.message.c.id == r.c.id)
+    ),
+    id=Str,
+    notes=Int,
+    **_RECORD,
+)
+"""As ``_UPDATE_MESSAGES``, for messages that keep their place and deadline: leaves two indexes alone."""
+_KEEP_FIRST_FINAL: Final = Statement(
+    lambda r: (
+        update(t.message)
+        .values(first_final=r.c.first)
+        .where(t.message.c.id == r.c.id, t.message.c.first_final.is_(None))
+    ),
+    id=Str,
+    first=Str,
+)
+_INSERT_EVENTS: Final = Statement(
+    lambda r: insert(t.event).from_select(
+        ["seq", "account_id", "message_id", "at", *list(_RECORD)[:2], *list(_RECORD)[3:]],
+        select(r.c.seq, r.c.account_id, r.c.id, r.c.since_at, *[r.c[name] for name in _RECORD if name != "since_at"]),
+    ),
+    seq=Int,
+    account_id=Str,
+    id=Str,
+    **_RECORD,
+)
+_CALLBACK_FIELDS: Final = {
+    "id": Int,
+    "account_id": Str,
+    "batch_id": Str,
+    "event_seq": Int,
+    "dialect": Str,
+    "url": Str,
+    "full": Int,
+    "created_at": Int,
+    "leased_by": Str,
+    "next_attempt_at": Int,
+}
+_INSERT_CALLBACKS: Final = Statement(
+    lambda r: insert(t.callback).from_select(
+        [*_CALLBACK_FIELDS, "leased_until", "state", "attempts"],
+        select(
+            *[r.c[name] if name != "full" else r.c.full == 1 for name in _CALLBACK_FIELDS],
+            r.c.next_attempt_at,
+            literal(str(CallbackState.PENDING), Str),
+            literal(0, Int),
+        ),
+    ),
+    **_CALLBACK_FIELDS,
+)
+_COUNT_DOWN: Final = Statement(
+    lambda r: (
+        update(t.batch)
+        .values(pending=t.batch.c.pending - r.c.n)
+        .where(t.batch.c.id == r.c.id)
+        .returning(t.batch.c.id, t.batch.c.pending)
+    ),
+    id=Str,
+    n=Int,
+)
+_COUNT_BY_STATUS: Final = Statement(
+    lambda _: (
+        select(
+            t.message.c.status,
+            t.message.c.reason,
+            t.message.c.error_source,
+            t.message.c.error_text,
+            t.message.c.error_net_type,
+            t.message.c.error_net_code,
+            t.message.c.error_command_status,
+            t.message.c.recipient,
+        )
+        .where(t.message.c.id.between(bindparam("first", type_=Str), bindparam("last", type_=Str)))
+        .order_by(t.message.c.id)
+    )
+)
+
+
+def _record_values(record: Message | PartRecord) -> tuple[Any, ...]:
+    error = record.error
+    return (
+        record.status,
+        record.reason,
+        record.since_at,
+        record.done_at,
+        error.source,
+        error.text,
+        error.net_type,
+        error.net_code,
+        error.command_status,
+    )
+
+
+class Changes:
+    """Collects what a verb changed, and writes it: call ``apply`` for each event, ``write`` once."""
+
+    def __init__(self, tx: Tx, scope: Scope, now: int) -> None:
+        self._tx = tx
+        self._scope = scope
+        self._now = now
+        self._parts: dict[tuple[str, int], PartRecord] = {}
+        self._messages: dict[str, tuple[Loaded, int | None, int | None]] = {}
+        self._events: list[tuple[Loaded, MessageView, bool]] = []
+        self._firsts: dict[str, str] = {}
+        self._ended: dict[str, tuple[int, Loaded]] = {}
+
+    def apply(
+        self, loaded: Loaded, event: Event, *, due_at: int | None = None, deadline_at: int | None = None
+    ) -> Outcome:
+        """Let the event change the message. ``due_at``: back in the queue then. ``deadline_at``: moves the deadline.
+
+        Left alone, both stay; a message that is not QUEUED any more leaves the queue, a final one has no deadline.
+        """
+        before = loaded.record
+        outcome = apply(before, event)
+        loaded.record = outcome.message
+        if outcome.part is not None:
+            self._parts[loaded.id, outcome.part.part_no] = outcome.part
+        if outcome.changed or outcome.message != before or due_at is not None or deadline_at is not None:
+            self.touch(loaded, due_at=due_at, deadline_at=deadline_at)
+        if outcome.kind is MoveKind.CORRECT:
+            self._firsts[loaded.id] = _first_final(before)
+        if outcome.changed:
+            self._note_change(loaded, late=outcome.kind is MoveKind.CORRECT)
+        return outcome
+
+    def touch(self, loaded: Loaded, *, due_at: int | None = None, deadline_at: int | None = None) -> None:
+        """Write the message again; ``due_at`` and ``deadline_at`` as for ``apply``."""
+        known = self._messages.get(loaded.id)
+        status = loaded.record.status
+        if status is not Status.QUEUED:
+            due_at = None
+        elif due_at is None:
+            due_at = known[1] if known else loaded.due_at
+        if status in FINAL:
+            deadline_at = None
+        elif deadline_at is None:
+            deadline_at = known[2] if known else loaded.deadline_at
+        self._messages[loaded.id] = (loaded, due_at, deadline_at)
+
+    def give_part(self, message_id: str, part_no: int) -> PartRecord | None:
+        """Take over the writing of a part that changed; None if it did not."""
+        return self._parts.pop((message_id, part_no), None)
+
+    def born(self, loaded: Loaded) -> None:
+        """A message that was stored with its end already (an abort at admission): event and callbacks."""
+        self._note_change(loaded, late=False)
+
+    def _note_change(self, loaded: Loaded, *, late: bool) -> None:
+        final = loaded.record.status in FINAL
+        notify = loaded.notify
+        # A late correction is called back only by dialects that show it, and no dialect here does (docs/status.md 7).
+        tell = not late and (notify is Notify.CHANGES or (final and notify is Notify.FINAL))
+        self._events.append((loaded, loaded.view(), tell and loaded.callback_url is not None))
+        if final and not late and notify in _PER_BATCH:
+            batch_id = batch_of(loaded.id)
+            count, _ = self._ended.get(batch_id, (0, loaded))
+            self._ended[batch_id] = (count + 1, loaded)
+
+    def write(self) -> None:
+        """Write everything that was collected."""
+        tx = self._tx
+        if self._parts:
+            rows = [(key[0], key[1], part.state, *_record_values(part)) for key, part in self._parts.items()]
+            tx.run(_UPDATE_PARTS, rows)
+        if self._messages:
+            self._write_messages()
+        if self._firsts:
+            tx.run(_KEEP_FIRST_FINAL, list(self._firsts.items()))
+        if self._events:
+            self._write_events()
+        if self._ended:
+            self._end_batches()
+
+    def _write_messages(self) -> None:
+        moved, kept = [], []
+        for one, due_at, deadline_at in self._messages.values():
+            values = _record_values(one.record)
+            if due_at == one.due_at and deadline_at == one.deadline_at:
+                kept.append((one.id, int(one.record.notes), *values))
+            else:
+                moved.append((one.id, int(one.record.notes), due_at, deadline_at, *values))
+        if kept:
+            self._tx.run(_REFRESH_MESSAGES, kept)
+        if moved:
+            self._tx.run(_UPDATE_MESSAGES, moved)
+
+    def _write_events(self) -> None:
+        seqs = self._tx.new_ids("event", len(self._events))
+        rows = []
+        due: list[tuple[MessageView, int, Loaded]] = []
+        for seq, (loaded, view, tell) in zip(seqs, self._events, strict=True):
+            error = view.error
+            rows.append(
+                (
+                    seq,
+                    view.account_id,
+                    view.id,
+                    view.status,
+                    view.reason,
+                    view.since_at,
+                    view.done_at,
+                    error.source,
+                    error.text,
+                    error.net_type,
+                    error.net_code,
+                    error.command_status,
+                )
+            )
+            if tell:
+                due.append((view, seq, loaded))
+        self._tx.run(_INSERT_EVENTS, rows)
+        if due:
+            self._write_callbacks([(view, seq, loaded, False) for view, seq, loaded in due])
+
+    def _write_callbacks(self, due: "list[tuple[MessageView | BatchReport, int | None, Loaded, bool]]") -> None:
+        ids = self._tx.new_ids("callback", len(due))
+        node, now = self._scope.node, self._now
+        rows = []
+        for callback_id, (facts, seq, loaded, full) in zip(ids, due, strict=True):
+            url = loaded.callback_url or ""
+            held = self._scope.room > len(self._scope.handoff)
+            rows.append(
+                (
+                    callback_id,
+                    loaded.account_id,
+                    facts.batch_id,
+                    seq,
+                    loaded.dialect,
+                    url,
+                    int(full),
+                    now,
+                    node if held else None,
+                    now + LEASE_MS if held else now,
+                )
+            )
+            if held:
+                self._scope.handoff.append(
+                    CallbackDue(callback_id, loaded.account_id, loaded.dialect, url, facts, full, 0, now, None)
+                )
+        self._tx.run(_INSERT_CALLBACKS, rows)
+
+    def _end_batches(self) -> None:
+        rows = [(batch_id, count) for batch_id, (count, _) in self._ended.items()]
+        over = [batch_id for batch_id, pending in self._tx.run(_COUNT_DOWN, rows) if pending == 0]
+        due: list[tuple[MessageView | BatchReport, int | None, Loaded, bool]] = []
+        for batch_id in over:
+            loaded = self._ended[batch_id][1]
+            if loaded.callback_url is not None:
+                full = loaded.notify is Notify.BATCH_FULL
+                due.append((report_of(self._tx, batch_id, loaded, full), None, loaded, full))
+        if due:
+            self._write_callbacks(due)
+
+
+def _first_final(record: Message) -> str:
+    values = (record.status, record.reason, record.since_at, record.done_at, *record.error)
+    return msgspec.json.encode(values).decode()
+
+
+def report_of(tx: Tx, batch_id: str, loaded: Loaded, full: bool) -> BatchReport:
+    """Count a batch whose messages are all final."""
+    prefix = batch_id[:22]
+    rows = tx.run(_COUNT_BY_STATUS, first=prefix + "0001", last=prefix + "ZZZZ")
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[:7]), []).append(row[7])
+    counts = tuple(
+        StatusCount(STATUS[key[0]], REASON[key[1]], read_error(key, 2), len(numbers), tuple(numbers) if full else ())
+        for key, numbers in groups.items()
+    )
+    row = loaded.row
+    return BatchReport(batch_id, loaded.account_id, len(rows), row[21], KIND[row[22]], True, counts)
+
+
+# --- views for readers -----------------------------------------------------------------------------------------------
+
+
+def view_columns() -> tuple[Any, ...]:
+    """The columns that ``read_view`` reads, from ``message`` joined with ``batch``."""
+    m, b = t.message.c, t.batch.c
+    return (
+        m.id,
+        m.account_id,
+        m.recipient,
+        m.status,
+        m.reason,
+        m.since_at,
+        m.done_at,
+        m.error_source,
+        m.error_text,
+        m.error_net_type,
+        m.error_net_code,
+        m.error_command_status,
+        m.notes,
+        m.parts,
+        m.created_at,
+        b.client_reference,
+        b.kind,
+        b.max_parts,
+        m.first_final,
+    )
+
+
+def read_view(row: Sequence[Any], *, first_final: bool) -> MessageView:
+    """Read a message as readers see it."""
+    status, reason, since_at, done_at, error = row[3], row[4], row[5], row[6], read_error(row, 7)
+    if first_final and row[18]:
+        first = msgspec.json.decode(row[18])
+        status, reason, since_at, done_at = first[:4]
+        error = read_error(first, 4)
+    return MessageView(
+        row[0],
+        batch_of(row[0]),
+        row[1],
+        row[2],
+        STATUS[status],
+        REASON[reason],
+        since_at,
+        done_at,
+        error,
+        row[13],
+        Note(row[12]),
+        row[14],
+        row[15],
+        KIND[row[16]],
+        row[17],
+    )

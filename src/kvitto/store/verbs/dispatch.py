@@ -1,0 +1,417 @@
+"""How messages go out: claims, answers, and parts in doubt (R11, R12, R37, P6).
+
+A claim writes down that parts are about to be written before anything is written, so a crash leaves them in doubt and
+nobody sends them again by accident. Must not know: PDUs, sockets. Next: ``receipts`` beside this file.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import bindparam, insert, literal, select, update
+
+from kvitto.core.matching import fold
+from kvitto.core.model import Claimed, PartKey
+from kvitto.core.status import Answered, PartRecord, PartState, Reason, Refused, Status, WaitOver
+from kvitto.store import schema as t
+from kvitto.store.api import SubmitAnswer, SubmitFate
+from kvitto.store.commits import Scope
+from kvitto.store.statements import Int, Statement, Str, Tx
+from kvitto.store.verbs.admission import read_content
+from kvitto.store.verbs.changes import Changes, Loaded, batch_key, load_parts, message_of, read_part, select_loaded
+
+__all__ = [
+    "ANSWER_PARTS",
+    "NAME_PARTS",
+    "Answers",
+    "Claim",
+    "DoubtVerdict",
+    "Fates",
+    "claim_messages",
+    "record_answers",
+    "record_fates",
+    "resolve_doubts",
+    "take_back_parts",
+]
+
+
+class Claim(NamedTuple):
+    """A link asks for up to ``parts`` parts."""
+
+    link: str
+    group: str
+    parts: int
+    now: int
+
+
+class Answers(NamedTuple):
+    """Answers of one link's SMSC."""
+
+    link: str
+    group: str
+    answers: Sequence[SubmitAnswer]
+
+
+class Fates(NamedTuple):
+    """What a link did not manage."""
+
+    fates: Sequence[SubmitFate]
+    now: int
+
+
+class DoubtVerdict(NamedTuple):
+    """An operator's word on parts in doubt: send again, or end."""
+
+    keys: Sequence[PartKey]
+    resend: bool
+    now: int
+
+
+# --- claims ------------------------------------------------------------------------------------------------------------
+
+_DUE: Final = Statement(
+    lambda _: (
+        select(
+            t.message.c.id,
+            t.message.c.account_id,
+            t.message.c.recipient,
+            t.message.c.parts,
+            t.message.c.text,
+            t.message.c.attempts,
+            t.message.c.due_at,
+            t.batch.c.sender,
+            t.batch.c.content,
+            t.batch.c.expire_at,
+        )
+        .select_from(t.message.join(t.batch, t.batch.c.id == batch_key(t.message.c.id)))
+        .where(
+            t.message.c.route == bindparam("route", type_=Str),
+            t.message.c.due_at.is_not(None),
+            t.message.c.due_at <= bindparam("now", type_=Int),
+        )
+        .order_by(t.message.c.due_at)
+        .limit(bindparam("n", type_=Int))
+        .with_for_update(of=t.message, skip_locked=True)
+    )
+)
+_LEAVE_QUEUE: Final = Statement(
+    lambda r: (
+        update(t.message)
+        .values(due_at=None, attempts=t.message.c.attempts + 1, reason=str(Reason.IN_FLIGHT))
+        .where(t.message.c.id == r.c.id)
+    ),
+    id=Str,
+)
+_PART: Final = {"id": Str, "no": Int, "account_id": Str, "link": Str, "grp": Str, "node": Str, "now": Int}
+_INSERT_PARTS: Final = Statement(
+    lambda r: insert(t.part).from_select(
+        [
+            "message_id",
+            "part_no",
+            "account_id",
+            "link",
+            "grp",
+            "node",
+            "since_at",
+            "written_at",
+            "state",
+            "status",
+            "reason",
+            "error_source",
+        ],
+        select(
+            r.c.id,
+            r.c.no,
+            r.c.account_id,
+            r.c.link,
+            r.c.grp,
+            r.c.node,
+            r.c.now,
+            r.c.now,
+            literal(str(PartState.WRITTEN), Str),
+            literal(str(Status.QUEUED), Str),
+            literal(str(Reason.IN_FLIGHT), Str),
+            literal("none", Str),
+        ),
+    ),
+    **_PART,
+)
+_REWRITE_PARTS: Final = Statement(
+    lambda r: (
+        update(t.part)
+        .values(
+            link=r.c.link,
+            grp=r.c.grp,
+            node=r.c.node,
+            written_at=r.c.now,
+            state=str(PartState.WRITTEN),
+            reason=str(Reason.IN_FLIGHT),
+        )
+        .where(t.part.c.message_id == r.c.id, t.part.c.part_no == r.c.no)
+    ),
+    **_PART,
+)
+_WAITING_PARTS: Final = Statement(
+    lambda r: (
+        select(t.part.c.message_id, t.part.c.part_no)
+        .select_from(r.join(t.part, t.part.c.message_id == r.c.id))
+        .where(t.part.c.state == str(PartState.WAITING))
+        .order_by(t.part.c.message_id, t.part.c.part_no)
+    ),
+    id=Str,
+)
+
+
+def claim_messages(tx: Tx, scope: Scope, items: Sequence[Claim]) -> list[list[Claimed]]:
+    """Let links take due messages; see ``Store.claim_messages``."""
+    return [_claim(tx, scope, item) for item in items]
+
+
+def _claim(tx: Tx, scope: Scope, claim: Claim) -> list[Claimed]:
+    rows = [
+        row for route in (claim.link, "") for row in tx.run(_DUE, route=route, now=claim.now, n=max(1, claim.parts))
+    ]
+    rows.sort(key=lambda row: row[6])
+    again = {row[0]: [] for row in rows if row[5]} if any(row[5] for row in rows) else {}
+    if again:
+        for message_id, part_no in tx.run(_WAITING_PARTS, [(one,) for one in again]):
+            again[message_id].append(part_no)
+    taken: list[Claimed] = []
+    left = claim.parts
+    for row in rows:
+        todo = tuple(again[row[0]]) if row[5] else (1,) if row[3] == 1 else tuple(range(1, row[3] + 1))
+        if len(todo) > left and taken:  # a text longer than the window goes alone, and fills it as slots come free
+            break
+        left -= len(todo)
+        taken.append(_claimed(row, todo))
+        if left <= 0:
+            break
+    if taken:
+        _write_claims(tx, scope, claim, taken)
+    return taken
+
+
+def _claimed(row: Sequence[Any], todo: tuple[int, ...]) -> Claimed:
+    content = read_content(row[8])
+    text = row[4] if row[4] is not None else content.text
+    return Claimed(row[0], row[1], row[2], row[7] or "", content, text, row[3], todo, row[9], row[5])
+
+
+def _write_claims(tx: Tx, scope: Scope, claim: Claim, taken: Sequence[Claimed]) -> None:
+    tx.run(_LEAVE_QUEUE, [(one.message_id,) for one in taken])
+    fresh, again = [], []
+    for one in taken:
+        rows = again if one.attempts else fresh
+        for part_no in one.todo:
+            rows.append((one.message_id, part_no, one.account_id, claim.link, claim.group, scope.node, claim.now))
+    if fresh:
+        tx.run(_INSERT_PARTS, fresh)
+    if again:
+        tx.run(_REWRITE_PARTS, again)
+
+
+# --- answers -----------------------------------------------------------------------------------------------------------
+
+_MESSAGES_OF_PARTS: Final = Statement(
+    lambda r: select_loaded(
+        (
+            t.part.c.part_no,
+            t.part.c.state,
+            t.part.c.status,
+            t.part.c.reason,
+            t.part.c.since_at,
+            t.part.c.done_at,
+            t.part.c.error_source,
+            t.part.c.error_text,
+            t.part.c.error_net_type,
+            t.part.c.error_net_code,
+            t.part.c.error_command_status,
+        ),
+        r.join(t.part, (t.part.c.message_id == r.c.id) & (t.part.c.part_no == r.c.no)).join(
+            t.message, t.message.c.id == t.part.c.message_id
+        ),
+    ),
+    id=Str,
+    no=Int,
+)
+ANSWER_PARTS: Final = Statement(
+    lambda r: (
+        update(t.part)
+        .values(
+            state=str(PartState.ACCEPTED),
+            status=r.c.status,
+            reason=r.c.reason,
+            since_at=r.c.since_at,
+            error_source="none",
+            error_text=None,
+            error_net_type=None,
+            error_net_code=None,
+            error_command_status=None,
+            smsc_message_id=r.c.smsc_id,
+            folded_id=r.c.folded,
+            answered_at=r.c.at,
+        )
+        .where(t.part.c.message_id == r.c.id, t.part.c.part_no == r.c.no)
+    ),
+    id=Str,
+    no=Int,
+    status=Str,
+    reason=Str,
+    since_at=Int,
+    smsc_id=Str,
+    folded=Str,
+    at=Int,
+)
+NAME_PARTS: Final = Statement(
+    lambda r: (
+        update(t.part)
+        .values(smsc_message_id=r.c.smsc_id, folded_id=r.c.folded, answered_at=r.c.at)
+        .where(t.part.c.message_id == r.c.id, t.part.c.part_no == r.c.no)
+    ),
+    id=Str,
+    no=Int,
+    smsc_id=Str,
+    folded=Str,
+    at=Int,
+)
+
+
+def load_for_parts(tx: Tx, keys: Sequence[PartKey]) -> dict[str, Loaded]:
+    """Load the messages of these parts, with their parts, locked until the transaction ends."""
+    loaded: dict[str, Loaded] = {}
+    several: dict[str, Loaded] = {}
+    for row in tx.run(_MESSAGES_OF_PARTS, keys):
+        one = Loaded(row[11:])
+        if one.parts > 1:
+            several.setdefault(one.id, one)
+        else:
+            one.set_parts((read_part(row, -1),))
+            loaded[one.id] = one
+    load_parts(tx, list(several.values()))
+    loaded.update(several)
+    return loaded
+
+
+def record_answers(tx: Tx, scope: Scope, items: Sequence[Answers]) -> list[list[tuple[str, str]]]:
+    """Store answers; returns, per item, the (group, folded id) pairs that became known, for parked receipts."""
+    loaded = load_for_parts(tx, [answer.key for item in items for answer in item.answers])
+    accepted: list[tuple[Any, ...]] = []
+    named: list[tuple[Any, ...]] = []
+    known: list[list[tuple[str, str]]] = []
+    changes = Changes(tx, scope, max(answer.at for item in items for answer in item.answers))
+    for item in items:
+        found: list[tuple[str, str]] = []
+        for answer in item.answers:
+            one = loaded.get(answer.key.message_id)
+            if one is None:
+                continue  # deleted by retention or replaced while its answer was on the way
+            part = _answer(changes, one, answer)
+            if answer.command_status != 0:
+                continue
+            folded = fold(answer.smsc_message_id) or None
+            if part is None:  # a receipt came first, or the answer came twice: only the id is new
+                named.append((*answer.key, answer.smsc_message_id, folded, answer.at))
+            else:
+                news = (part.status, part.reason, part.since_at)
+                accepted.append((*answer.key, *news, answer.smsc_message_id, folded, answer.at))
+            if folded:
+                found.append((item.group, folded))
+        known.append(found)
+    changes.write()
+    if accepted:
+        tx.run(ANSWER_PARTS, accepted)
+    if named:
+        tx.run(NAME_PARTS, named)
+    return known
+
+
+def _answer(changes: Changes, one: Loaded, answer: SubmitAnswer) -> PartRecord | None:
+    """Apply an answer; returns the part if it was accepted, for the caller to write."""
+    if answer.command_status == 0:
+        changes.apply(one, Answered(answer.key.part_no, answer.at))
+        return changes.give_part(one.id, answer.key.part_no)
+    event = Refused(answer.key.part_no, answer.at, answer.command_status, answer.temporary)
+    changes.apply(one, event, due_at=answer.retry_at if answer.temporary else None)
+    return None
+
+
+# --- parts that were not answered ------------------------------------------------------------------------------------------
+
+_SET_STATE: Final = Statement(
+    lambda r: update(t.part).values(state=r.c.state).where(t.part.c.message_id == r.c.id, t.part.c.part_no == r.c.no),
+    id=Str,
+    no=Int,
+    state=Str,
+)
+_BACK_TO_QUEUE: Final = Statement(
+    lambda r: (
+        update(t.message)
+        .values(due_at=r.c.now, reason=str(Reason.QUEUED))
+        .where(t.message.c.id == r.c.id, t.message.c.status == str(Status.QUEUED))
+    ),
+    id=Str,
+    now=Int,
+)
+_PARTS_IN_STATE: Final = Statement(
+    lambda r: (
+        select(t.part.c.message_id, t.part.c.part_no)
+        .select_from(r.join(t.part, (t.part.c.message_id == r.c.id) & (t.part.c.part_no == r.c.no)))
+        .where(t.part.c.state == bindparam("state", type_=Str))
+    ),
+    id=Str,
+    no=Int,
+)
+
+
+def record_fates(tx: Tx, scope: Scope, items: Sequence[Fates]) -> list[None]:
+    """Parts back to the queue, or in doubt; see ``Store.record_fates``."""
+    for item in items:
+        keys = [fate.key for fate in item.fates]
+        written = {tuple(row) for row in tx.run(_PARTS_IN_STATE, keys, state=str(PartState.WRITTEN))}
+        doubtful = [fate.key for fate in item.fates if fate.in_doubt and fate.key in written]
+        unsent = [fate.key for fate in item.fates if not fate.in_doubt and fate.key in written]
+        if doubtful:
+            tx.run(_SET_STATE, [(*key, str(PartState.IN_DOUBT)) for key in doubtful])
+        if unsent:
+            _requeue(tx, unsent, item.now)
+    return [None] * len(items)
+
+
+def _requeue(tx: Tx, keys: Sequence[PartKey], now: int) -> None:
+    tx.run(_SET_STATE, [(*key, str(PartState.WAITING)) for key in keys])
+    tx.run(_BACK_TO_QUEUE, [(message_id, now) for message_id in {key[0] for key in keys}])
+
+
+def resolve_doubts(tx: Tx, scope: Scope, items: Sequence[DoubtVerdict]) -> list[int]:
+    """Send parts in doubt again, or end their messages; returns how many parts were in doubt."""
+    return [_resolve(tx, scope, item) for item in items]
+
+
+def _resolve(tx: Tx, scope: Scope, item: DoubtVerdict) -> int:
+    if not item.keys:
+        return 0
+    keys = [PartKey(*row) for row in tx.run(_PARTS_IN_STATE, item.keys, state=str(PartState.IN_DOUBT))]
+    if not keys:
+        return 0
+    if item.resend:
+        _requeue(tx, keys, item.now)
+        return len(keys)
+    changes = Changes(tx, scope, item.now)
+    for one in message_of(tx, [key.message_id for key in keys]).values():
+        changes.apply(one, WaitOver(item.now))
+    changes.write()
+    return len(keys)
+
+
+_WRITTEN_BY: Final = Statement(
+    lambda _: (
+        update(t.part)
+        .values(state=str(PartState.IN_DOUBT))
+        .where(t.OPEN, t.part.c.state == str(PartState.WRITTEN), t.part.c.node == bindparam("by", type_=Str))
+        .returning(t.part.c.message_id)
+    )
+)
+
+
+def take_back_parts(tx: Tx, scope: Scope, items: Sequence[None]) -> list[int]:
+    """At start: what this node had claimed when it died is in doubt (R12). Returns how many parts."""
+    return [len(tx.run(_WRITTEN_BY, by=scope.node)) for _ in items]

@@ -1,0 +1,526 @@
+"""What readers ask, on connections that cannot write. Every query names the account, or is the operator's.
+
+Lists are counted by (status, reason, error) groups, so that a dialect's own filter is asked once for each combination
+that exists, and the page is then fetched by those combinations. Must not know: dialects' words.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import and_, bindparam, case, exists, func, literal, or_, select
+
+from kvitto.core.ids import batch_of
+from kvitto.core.model import (
+    Batch,
+    BatchFilter,
+    BatchPage,
+    BatchReport,
+    MessageFilter,
+    MessagePage,
+    MessageView,
+)
+from kvitto.store import schema as t
+from kvitto.store.api import InDoubtPart, TraceEntry
+from kvitto.store.statements import Int, Statement, Str, Tx
+from kvitto.store.verbs.accounts import account_columns
+from kvitto.store.verbs.admission import batch_columns, read_batch
+from kvitto.store.verbs.callbacks import count_by_status
+from kvitto.store.verbs.changes import KIND, REASON, STATUS, batch_key, read_error, read_view, view_columns
+
+__all__ = [
+    "LIST_DAYS",
+    "account_row",
+    "account_rows",
+    "backlog",
+    "batch_page",
+    "batch_report",
+    "in_doubt_parts",
+    "message_page",
+    "message_view",
+    "next_callback_at",
+    "next_due_at",
+    "one_batch",
+    "story",
+]
+
+LIST_DAYS: Final = 14
+"""Batches older than this are not listed (docs/dialects/sinch.md 6.1); by id they can be read as long as they are kept."""
+_DAY_MS: Final = 86_400_000
+
+# --- accounts ----------------------------------------------------------------------------------------------------------
+
+_ACCOUNT_BY: Final[dict[str, Statement]] = {
+    "name": Statement(
+        lambda _: select(*account_columns(), t.account.c.password_hash).where(
+            t.account.c.name == bindparam("key", type_=Str)
+        )
+    ),
+    "id": Statement(
+        lambda _: select(*account_columns(), t.account.c.password_hash).where(
+            t.account.c.id == bindparam("key", type_=Str)
+        )
+    ),
+    "username": Statement(
+        lambda _: select(*account_columns(), t.account.c.password_hash).where(
+            t.account.c.username == bindparam("key", type_=Str)
+        )
+    ),
+    "token_hash": Statement(
+        lambda _: (
+            select(*account_columns(), t.account.c.password_hash)
+            .join(t.token, t.token.c.account_id == t.account.c.id)
+            .where(t.token.c.hash == bindparam("key", type_=Str))
+        )
+    ),
+}
+_ACCOUNTS: Final = Statement(lambda _: select(*account_columns()).order_by(t.account.c.name))
+
+
+def account_row(tx: Tx, by: str, key: str) -> Sequence[Any] | None:
+    """An account's columns and its password hash."""
+    rows = tx.run(_ACCOUNT_BY[by], key=key)
+    return rows[0] if rows else None
+
+
+def account_rows(tx: Tx) -> list[Any]:
+    """All accounts by name."""
+    return tx.run(_ACCOUNTS)
+
+
+# --- batches -------------------------------------------------------------------------------------------------------------
+
+_BATCH: Final = Statement(
+    lambda _: select(*batch_columns()).where(
+        t.batch.c.id == bindparam("id", type_=Str), t.batch.c.account_id == bindparam("account", type_=Str)
+    )
+)
+
+
+def _batch_filter() -> Any:
+    senders = bindparam("senders", type_=Str)
+    reference = bindparam("reference", type_=Str)
+    return and_(
+        t.batch.c.account_id == bindparam("account", type_=Str),
+        t.batch.c.created_at >= bindparam("from_at", type_=Int),
+        t.batch.c.created_at < bindparam("to_at", type_=Int),
+        or_(reference.is_(None), t.batch.c.client_reference == reference),
+        or_(senders.is_(None), senders.contains(func.coalesce("\n" + t.batch.c.sender + "\n", "\t"))),
+    )
+
+
+_BATCH_COUNT: Final = Statement(lambda _: select(func.count()).select_from(t.batch).where(_batch_filter()))
+_BATCH_PAGE: Final = Statement(
+    lambda _: (
+        select(*batch_columns())
+        .where(_batch_filter())
+        .order_by(t.batch.c.created_at.desc(), t.batch.c.id.desc())
+        .limit(bindparam("n", type_=Int))
+        .offset(bindparam("skip", type_=Int))
+    )
+)
+_FOREVER: Final = 1 << 62
+
+
+def one_batch(tx: Tx, account_id: str, batch_id: str) -> Batch | None:
+    """One batch of this account."""
+    rows = tx.run(_BATCH, id=batch_id, account=account_id)
+    return read_batch(rows[0]) if rows else None
+
+
+def batch_page(tx: Tx, account_id: str, wanted: BatchFilter, page: int, page_size: int, now: int) -> BatchPage:
+    """A page of batches, newest first."""
+    parameters: dict[str, Any] = {
+        "account": account_id,
+        "from_at": max(wanted.from_at or 0, now - LIST_DAYS * _DAY_MS),
+        "to_at": wanted.to_at if wanted.to_at is not None else _FOREVER,
+        "reference": wanted.client_reference,
+        "senders": "\n" + "\n".join(wanted.senders) + "\n" if wanted.senders else None,
+    }
+    total = tx.run(_BATCH_COUNT, **parameters)[0][0]
+    if page * page_size >= total:
+        return BatchPage(total, [])
+    rows = tx.run(_BATCH_PAGE, **parameters, n=page_size, skip=page * page_size)
+    return BatchPage(total, [read_batch(row) for row in rows])
+
+
+# --- messages ------------------------------------------------------------------------------------------------------------
+
+_WITH_BATCH: Final = t.message.join(t.batch, t.batch.c.id == batch_key(t.message.c.id))
+_IN_BATCH: Final = t.message.c.id.between(bindparam("first", type_=Str), bindparam("last", type_=Str))
+_BATCH_HEAD: Final = Statement(
+    lambda _: select(
+        t.batch.c.id,
+        t.batch.c.account_id,
+        t.batch.c.client_reference,
+        t.batch.c.kind,
+        t.batch.c.send_at,
+        t.batch.c.cancelled_at,
+    ).where(t.batch.c.id == bindparam("id", type_=Str), t.batch.c.account_id == bindparam("account", type_=Str))
+)
+_FIRST_FINAL_COLUMN: Final = case((bindparam("first_final", type_=Int) == 1, t.message.c.first_final), else_=None)
+_BATCH_MESSAGES: Final = Statement(
+    lambda _: (
+        select(
+            t.message.c.status,
+            t.message.c.reason,
+            t.message.c.error_source,
+            t.message.c.error_text,
+            t.message.c.error_net_type,
+            t.message.c.error_net_code,
+            t.message.c.error_command_status,
+            t.message.c.recipient,
+            _FIRST_FINAL_COLUMN,
+        )
+        .where(_IN_BATCH)
+        .order_by(t.message.c.id)
+    )
+)
+_MESSAGE_IN_BATCH: Final = Statement(
+    lambda _: (
+        select(*view_columns())
+        .select_from(_WITH_BATCH)
+        .where(_IN_BATCH, t.message.c.recipient == bindparam("recipient", type_=Str))
+        .order_by(t.message.c.id.desc())
+        .limit(1)
+    )
+)
+
+
+def _span(batch_id: str) -> dict[str, str]:
+    return {"first": batch_id[:22] + "0001", "last": batch_id[:22] + "ZZZZ"}
+
+
+def _visible(send_at: int | None, cancelled_at: int | None, now: int) -> bool:
+    """A batch has no messages to show before ``send_at``, nor ever if it was cancelled before it."""
+    if send_at is None:
+        return True
+    return now >= send_at and not (cancelled_at is not None and cancelled_at < send_at)
+
+
+def batch_report(
+    tx: Tx, account_id: str, batch_id: str, *, recipients: bool, first_final: bool, now: int
+) -> BatchReport | None:
+    """Counts of a batch."""
+    heads = tx.run(_BATCH_HEAD, id=batch_id, account=account_id)
+    if not heads:
+        return None
+    _, _, reference, kind, send_at, cancelled_at = heads[0]
+    rows = tx.run(_BATCH_MESSAGES, first_final=int(first_final), **_span(batch_id))
+    counts = count_by_status(rows, full=recipients)
+    visible = _visible(send_at, cancelled_at, now)
+    return BatchReport(batch_id, account_id, len(rows), reference, KIND[kind], visible, counts)
+
+
+def message_view(
+    tx: Tx, account_id: str, batch_id: str, recipient: str, *, first_final: bool, now: int
+) -> MessageView | None:
+    """The newest message of a batch to a number."""
+    heads = tx.run(_BATCH_HEAD, id=batch_id, account=account_id)
+    if not heads or not _visible(heads[0][4], heads[0][5], now):
+        return None
+    rows = tx.run(_MESSAGE_IN_BATCH, recipient=recipient, **_span(batch_id))
+    return read_view(rows[0], first_final=first_final) if rows else None
+
+
+_GROUP: Final = (
+    t.message.c.status,
+    t.message.c.reason,
+    t.message.c.error_source,
+    t.message.c.error_text,
+    t.message.c.error_net_type,
+    t.message.c.error_net_code,
+    t.message.c.error_command_status,
+    _FIRST_FINAL_COLUMN,
+)
+
+
+def _list_filter() -> Any:
+    reference = bindparam("reference", type_=Str)
+    return and_(
+        t.message.c.account_id == bindparam("account", type_=Str),
+        t.FINISHED,
+        t.message.c.since_at >= bindparam("from_at", type_=Int),
+        t.message.c.since_at < bindparam("to_at", type_=Int),
+        or_(reference.is_(None), t.batch.c.client_reference == reference),
+        # A batch withdrawn before its time never had messages, for those who list them.
+        or_(t.batch.c.send_at.is_(None), t.batch.c.cancelled_at.is_(None), t.batch.c.cancelled_at >= t.batch.c.send_at),
+    )
+
+
+_LIST_GROUPS: Final = Statement(
+    lambda _: select(*_GROUP, func.count()).select_from(_WITH_BATCH).where(_list_filter()).group_by(*_GROUP)
+)
+_KEY: Final = {f"k{index}": (Int if index in (4, 5, 6) else Str) for index in range(8)}
+
+
+def _same(column: Any, value: Any) -> Any:
+    return column.is_not_distinct_from(value)
+
+
+_LIST_PAGE: Final = Statement(
+    lambda r: (
+        select(*view_columns())
+        .select_from(_WITH_BATCH)
+        .where(
+            _list_filter(),
+            exists(select(literal(1)).select_from(r).where(*[_same(c, r.c[f"k{i}"]) for i, c in enumerate(_GROUP)])),
+        )
+        .order_by(t.message.c.since_at.desc(), t.message.c.id.desc())
+        .limit(bindparam("n", type_=Int))
+        .offset(bindparam("skip", type_=Int))
+    ),
+    **_KEY,
+)
+
+
+def _shown(group: Sequence[Any], wanted: MessageFilter) -> bool:
+    if wanted.shows is None:
+        return True
+    if group[7]:
+        first = msgspec.json.decode(group[7])
+        return wanted.shows(STATUS[first[0]], REASON[first[1]], read_error(first, 4))
+    return wanted.shows(STATUS[group[0]], REASON[group[1]], read_error(group, 2))
+
+
+def message_page(tx: Tx, account_id: str, wanted: MessageFilter, page: int, page_size: int) -> MessagePage:
+    """A page of final messages, newest first."""
+    parameters: dict[str, Any] = {
+        "account": account_id,
+        "from_at": wanted.from_at or 0,
+        "to_at": wanted.to_at if wanted.to_at is not None else _FOREVER,
+        "reference": wanted.client_reference,
+        "first_final": int(wanted.first_final),
+    }
+    groups = [group for group in tx.run(_LIST_GROUPS, **parameters) if _shown(group, wanted)]
+    total = sum(group[8] for group in groups)
+    if page * page_size >= total:
+        return MessagePage(total, [])
+    keys = [tuple(group[:8]) for group in groups]
+    rows = tx.run(_LIST_PAGE, keys, **parameters, n=page_size, skip=page * page_size)
+    return MessagePage(total, [read_view(row, first_final=wanted.first_final) for row in rows])
+
+
+# --- for the operator and the loops -----------------------------------------------------------------------------------------
+
+_NEXT_DUE: Final = Statement(
+    lambda _: select(func.min(t.message.c.due_at)).where(
+        t.message.c.route == bindparam("route", type_=Str), t.message.c.due_at.is_not(None)
+    )
+)
+_NEXT_CALLBACK: Final = Statement(
+    lambda _: select(func.min(t.callback.c.next_attempt_at)).where(t.callback.c.next_attempt_at.is_not(None))
+)
+_IN_DOUBT: Final = Statement(
+    lambda _: (
+        select(
+            t.part.c.message_id,
+            t.part.c.part_no,
+            func.coalesce(t.account.c.name, t.part.c.account_id),
+            t.message.c.recipient,
+            t.part.c.link,
+            t.part.c.written_at,
+        )
+        .select_from(
+            t.part.join(t.message, t.message.c.id == t.part.c.message_id).outerjoin(
+                t.account, t.account.c.id == t.part.c.account_id
+            )
+        )
+        .where(
+            t.part.c.state == "in_doubt",
+            t.message.c.status == "QUEUED",
+            or_(bindparam("link", type_=Str).is_(None), t.part.c.link == bindparam("link", type_=Str)),
+        )
+        .order_by(t.part.c.written_at, t.part.c.message_id, t.part.c.part_no)
+    )
+)
+_BACKLOG: Final[dict[str, Statement]] = {
+    "queued": Statement(lambda _: select(func.count()).where(t.message.c.due_at.is_not(None))),
+    "in_doubt": Statement(lambda _: select(func.count()).where(t.OPEN, t.part.c.state == "in_doubt")),
+    "parked": Statement(lambda _: select(func.count()).where(t.receipt.c.next_try_at.is_not(None))),
+    "callbacks": Statement(lambda _: select(func.count()).where(t.callback.c.next_attempt_at.is_not(None))),
+}
+
+
+def next_due_at(tx: Tx, link: str) -> int | None:
+    """When the next message that this link may carry falls due."""
+    times = [tx.run(_NEXT_DUE, route=route)[0][0] for route in (link, "")]
+    return min((at for at in times if at is not None), default=None)
+
+
+def next_callback_at(tx: Tx) -> int | None:
+    """When the next callback falls due."""
+    at: int | None = tx.run(_NEXT_CALLBACK)[0][0]
+    return at
+
+
+def in_doubt_parts(tx: Tx, link: str | None) -> list[InDoubtPart]:
+    """All parts in doubt whose message has not ended, oldest first."""
+    return [
+        InDoubtPart(row[0], row[1], row[2], batch_of(row[0]), row[3], row[4], row[5])
+        for row in tx.run(_IN_DOUBT, link=link)
+    ]
+
+
+def backlog(tx: Tx) -> dict[str, int]:
+    """Counts of what waits."""
+    return {name: tx.run(statement)[0][0] for name, statement in _BACKLOG.items()}
+
+
+# --- one message's story ------------------------------------------------------------------------------------------------------
+
+_BY_NUMBER: Final = Statement(
+    lambda _: (
+        select(t.message.c.id)
+        .where(t.message.c.recipient == bindparam("recipient", type_=Str))
+        .order_by(t.message.c.id.desc())
+        .limit(20)
+    )
+)
+_STORY_HEAD: Final = Statement(
+    lambda r: select(
+        t.message.c.id,
+        t.message.c.created_at,
+        t.message.c.parts,
+        t.message.c.due_at,
+        t.message.c.attempts,
+        t.batch.c.dialect,
+        t.batch.c.sender,
+        t.batch.c.send_at,
+        t.batch.c.expire_at,
+    ).select_from(r.join(t.message, t.message.c.id == r.c.id).join(t.batch, t.batch.c.id == batch_key(t.message.c.id))),
+    id=Str,
+)
+_STORY_PARTS: Final = Statement(
+    lambda r: select(
+        t.part.c.message_id,
+        t.part.c.part_no,
+        t.part.c.link,
+        t.part.c.written_at,
+        t.part.c.answered_at,
+        t.part.c.smsc_message_id,
+        t.part.c.state,
+        t.part.c.error_source,
+        t.part.c.error_command_status,
+        t.part.c.since_at,
+    ).select_from(r.join(t.part, t.part.c.message_id == r.c.id)),
+    id=Str,
+)
+_STORY_RECEIPTS: Final = Statement(
+    lambda r: (
+        select(
+            t.receipt.c.message_id,
+            t.receipt.c.part_no,
+            t.receipt.c.received_at,
+            t.receipt.c.link,
+            t.receipt.c.outcome,
+            t.receipt.c.level,
+            t.receipt.c.raw,
+        )
+        .select_from(r.join(t.receipt, t.receipt.c.message_id == r.c.id))
+        .order_by(t.receipt.c.id)
+    ),
+    id=Str,
+)
+_STORY_EVENTS: Final = Statement(
+    lambda r: (
+        select(
+            t.event.c.message_id, t.event.c.at, t.event.c.status, t.event.c.reason, t.event.c.error_text, t.event.c.seq
+        )
+        .select_from(r.join(t.event, t.event.c.message_id == r.c.id))
+        .order_by(t.event.c.seq)
+    ),
+    id=Str,
+)
+_STORY_CALLBACKS: Final = Statement(
+    lambda r: select(
+        t.event.c.message_id,
+        t.callback.c.created_at,
+        t.callback.c.last_at,
+        t.callback.c.state,
+        t.callback.c.attempts,
+        t.callback.c.last_status_code,
+        t.callback.c.last_error,
+        t.callback.c.url,
+        t.callback.c.last_elapsed_ms,
+        t.event.c.status,
+        t.callback.c.next_attempt_at,
+    ).select_from(
+        r.join(t.event, t.event.c.message_id == r.c.id).join(
+            t.callback,
+            and_(t.callback.c.batch_id == batch_key(t.event.c.message_id), t.callback.c.event_seq == t.event.c.seq),
+        )
+    ),
+    id=Str,
+)
+
+
+def story(tx: Tx, message_or_number: str) -> list[TraceEntry]:
+    """A message's story, or those of the newest 20 messages to a number, in time order."""
+    ids = [(message_or_number,)]
+    if message_or_number.isdigit():
+        ids = [(row[0],) for row in tx.run(_BY_NUMBER, recipient=message_or_number)]
+    if not ids:
+        return []
+    entries = [
+        *_told_admission(tx, ids),
+        *_told_parts(tx, ids),
+        *_told_receipts(tx, ids),
+        *_told_events(tx, ids),
+        *_told_callbacks(tx, ids),
+    ]
+    return [entry for _, entry in sorted(enumerate(entries), key=lambda pair: (pair[1].at, pair[0]))]
+
+
+def _told_admission(tx: Tx, ids: Sequence[tuple[str]]) -> list[TraceEntry]:
+    entries = []
+    for row in tx.run(_STORY_HEAD, ids):
+        later = f", to be sent at {row[7]}" if row[7] is not None and row[7] > row[1] else ""
+        text = f"accepted by the {row[5]} dialect from {row[6] or '-'}, {row[2]} part(s){later}"
+        entries.append(TraceEntry(row[1], "admission", row[0], text))
+    return entries
+
+
+def _told_parts(tx: Tx, ids: Sequence[tuple[str]]) -> list[TraceEntry]:
+    entries = []
+    for row in tx.run(_STORY_PARTS, ids):
+        entries.append(TraceEntry(row[3], "submit", row[0], f"part {row[1]} written to link {row[2]}"))
+        if row[4] is not None:
+            text = f"part {row[1]} taken by the SMSC as {row[5]!r}"
+            entries.append(TraceEntry(row[4], "response", row[0], text))
+        elif row[7] == "submit":
+            text = f"part {row[1]} refused, command_status 0x{row[8]:02X}"
+            entries.append(TraceEntry(row[9], "response", row[0], text))
+        if row[6] == "in_doubt":
+            entries.append(TraceEntry(row[3], "doubt", row[0], f"part {row[1]} was never answered: in doubt"))
+    return entries
+
+
+def _told_receipts(tx: Tx, ids: Sequence[tuple[str]]) -> list[TraceEntry]:
+    return [
+        TraceEntry(
+            row[2],
+            "receipt",
+            row[0],
+            f"receipt for part {row[1]} on link {row[3]}: {row[4]}" + (f" (level {row[5]})" if row[5] else ""),
+            row[6],
+        )
+        for row in tx.run(_STORY_RECEIPTS, ids)
+    ]
+
+
+def _told_events(tx: Tx, ids: Sequence[tuple[str]]) -> list[TraceEntry]:
+    return [
+        TraceEntry(row[1], "status", row[0], f"{row[2]} ({row[3]})" + (f", error {row[4]}" if row[4] else ""))
+        for row in tx.run(_STORY_EVENTS, ids)
+    ]
+
+
+def _told_callbacks(tx: Tx, ids: Sequence[tuple[str]]) -> list[TraceEntry]:
+    entries = []
+    for row in tx.run(_STORY_CALLBACKS, ids):
+        answer = f"HTTP {row[5]}" if row[5] is not None else row[6] or "not tried yet"
+        took = f" in {row[8]} ms" if row[8] is not None else ""
+        text = f"{row[9]} told to {row[7]}: {row[3]}, {row[4]} attempt(s), last: {answer}{took}"
+        entries.append(TraceEntry(row[2] or row[1], "callback", row[0], text))
+    return entries

@@ -1,0 +1,537 @@
+"""The way of a receipt: kept, matched, applied, or parked and tried again (R8, R26-R35, R41, R42, P2, P3).
+
+Receipts come in groups; one look-up finds the candidates of all of them: each receipt has a few keys under which its
+message's id may be stored (``core.matching``), and one index has every stored id in folded form. The raw PDU is kept in
+the same transaction that applies it. Must not know: PDUs, dialects. Next: ``overdue`` beside this file.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import bindparam, delete, insert, literal, select, update
+
+from kvitto.core.matching import Ambiguous, Candidate, Match, ReceiptIds, adopt, candidate_keys, fold, match
+from kvitto.core.matching import InDoubt as DoubtfulPart
+from kvitto.core.model import ReceiptOutcome
+from kvitto.core.receipt import LinkRules, NetworkError, Receipt, shown_done_at
+from kvitto.core.status import FINAL, MoveKind, Reason, ReceiptRead, Status
+from kvitto.store import schema as t
+from kvitto.store.api import IncomingMessage, ReceiptResult, ReceivedReceipt
+from kvitto.store.commits import Scope
+from kvitto.store.statements import Int, Statement, Str, Tx
+from kvitto.store.verbs.changes import Changes, Loaded, load_parts, read_part, select_loaded
+from kvitto.store.verbs.dispatch import NAME_PARTS
+
+__all__ = [
+    "Parked",
+    "ParkedRetry",
+    "record_incoming",
+    "record_receipts",
+    "retry_parked",
+    "retry_parked_for",
+]
+
+_FIRST_RETRIES_MS: Final = (1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
+_LATER_RETRY_MS: Final = 600_000
+_RETRY_LIMIT: Final = 500
+"""Parked receipts looked at in one transaction."""
+
+
+class ParkedRetry(NamedTuple):
+    """Look again at parked receipts that are due; ``rules`` by link."""
+
+    rules: Mapping[str, LinkRules]
+    now: int
+
+
+class _Found(NamedTuple):
+    """A stored part that may be a receipt's: with its message, and what matching wants to know of it."""
+
+    loaded: Loaded
+    part_no: int
+    link: str
+    written_at: int
+    candidate: Candidate
+
+
+_BY_FOLDED: Final = Statement(
+    lambda r: select_loaded(
+        (
+            r.c.n,
+            t.part.c.part_no,
+            t.part.c.state,
+            t.part.c.status,
+            t.part.c.reason,
+            t.part.c.since_at,
+            t.part.c.done_at,
+            t.part.c.error_source,
+            t.part.c.error_text,
+            t.part.c.error_net_type,
+            t.part.c.error_net_code,
+            t.part.c.error_command_status,
+            t.part.c.link,
+            t.part.c.grp,
+            t.part.c.smsc_message_id,
+            t.part.c.written_at,
+        ),
+        r.join(t.part, (t.part.c.grp == r.c.grp) & (t.part.c.folded_id == r.c.folded)).join(
+            t.message, t.message.c.id == t.part.c.message_id
+        ),
+    ),
+    n=Int,
+    grp=Str,
+    folded=Str,
+)
+_RECEIPT: Final = {
+    "id": Int,
+    "account_id": Str,
+    "link": Str,
+    "grp": Str,
+    "received_at": Int,
+    "raw": Str,
+    "outcome": Str,
+    "level": Int,
+    "message_id": Str,
+    "part_no": Int,
+    "parsed": Str,
+    "next_try_at": Int,
+}
+_INSERT_RECEIPTS: Final = Statement(
+    lambda r: insert(t.receipt).from_select(
+        [*_RECEIPT, "tries"], select(*[r.c[name] for name in _RECEIPT], literal(0, Int))
+    ),
+    **_RECEIPT,
+)
+_INSERT_KEYS: Final = Statement(
+    lambda r: insert(t.parked_key).from_select(["grp", "folded_id", "receipt_id"], select(r.c.grp, r.c.folded, r.c.id)),
+    grp=Str,
+    folded=Str,
+    id=Int,
+)
+_INSERT_INCOMING: Final = Statement(
+    lambda r: insert(t.incoming).from_select(
+        ["link", "received_at", "source", "destination", "text", "raw"],
+        select(r.c.link, r.c.at, r.c.source, r.c.destination, r.c.text, r.c.raw),
+    ),
+    link=Str,
+    at=Int,
+    source=Str,
+    destination=Str,
+    text=Str,
+    raw=Str,
+)
+
+
+class Parked(NamedTuple):
+    """A receipt on its way to its message: new (``id`` None) or parked before."""
+
+    id: int | None
+    link: str
+    group: str
+    at: int
+    receipt: Receipt
+    rules: LinkRules
+    tries: int
+
+
+def record_receipts(tx: Tx, scope: Scope, items: Sequence[Sequence[ReceivedReceipt]]) -> list[list[ReceiptResult]]:
+    """Keep, match, apply, park; see ``Store.record_receipts``."""
+    flat = [received for item in items for received in item]
+    readable = [
+        Parked(None, one.link, one.group, one.at, one.receipt, one.rules, 0) for one in flat if one.receipt is not None
+    ]
+    decided = iter(_decide(tx, scope, readable, max((one.at for one in flat), default=0)))
+    results: list[ReceiptResult] = []
+    rows: list[tuple[Any, ...]] = []
+    keys: list[tuple[str, str, int]] = []
+    for receipt_id, one in zip(tx.new_ids("receipt", len(flat)), flat, strict=True):
+        if one.receipt is None:
+            verdict = _Verdict(ReceiptOutcome.UNPARSEABLE)
+        else:
+            verdict = next(decided)
+        parked = verdict.outcome is ReceiptOutcome.PARKED
+        if parked and one.receipt is not None:
+            ids = candidate_keys(one.receipt.tlv_id, one.receipt.text_id, one.rules)
+            keys.extend((one.group, key, receipt_id) for key in ids)
+        rows.append(
+            (
+                receipt_id,
+                verdict.account_id,
+                one.link,
+                one.group,
+                one.at,
+                one.raw,
+                verdict.outcome,
+                verdict.level,
+                verdict.message_id,
+                verdict.part_no,
+                _parsed_json(one.receipt) if parked and one.receipt is not None else None,
+                one.at + _FIRST_RETRIES_MS[0] if parked else None,
+            )
+        )
+        results.append(ReceiptResult(verdict.outcome, verdict.level, verdict.message_id))
+    tx.run(_INSERT_RECEIPTS, rows)
+    if keys:
+        tx.run(_INSERT_KEYS, keys)
+    return _regroup(results, items)
+
+
+def _regroup(results: list[ReceiptResult], items: Sequence[Sequence[Any]]) -> list[list[ReceiptResult]]:
+    source = iter(results)
+    return [[next(source) for _ in item] for item in items]
+
+
+class _Verdict(NamedTuple):
+    """What became of a receipt, and whose it is."""
+
+    outcome: ReceiptOutcome
+    level: int | None = None
+    message_id: str | None = None
+    part_no: int | None = None
+    account_id: str | None = None
+
+
+def _decide(tx: Tx, scope: Scope, receipts: Sequence[Parked], now: int) -> list[_Verdict]:
+    """Match receipts and apply those that found their message."""
+    if not receipts:
+        return []
+    found = _candidates(tx, receipts)
+    changes = Changes(tx, scope, now)
+    verdicts = []
+    for index, one in enumerate(receipts):
+        ids = ReceiptIds(
+            one.group, one.receipt.tlv_id, one.receipt.text_id, one.receipt.source_addr, one.receipt.destination_addr
+        )
+        here = found.get(index, [])
+        candidates = [
+            item.candidate._replace(final=item.loaded.record.parts[item.part_no - 1].status in FINAL) for item in here
+        ]
+        result = match(ids, candidates, one.rules)
+        if isinstance(result, Match):
+            item = here[candidates.index(result.candidate)]
+            verdicts.append(_apply(changes, one, item, result.level))
+        else:
+            outcome = ReceiptOutcome.AMBIGUOUS if isinstance(result, Ambiguous) else ReceiptOutcome.PARKED
+            verdicts.append(_Verdict(outcome))
+    changes.write()
+    return verdicts
+
+
+def _candidates(tx: Tx, receipts: Sequence[Parked]) -> dict[int, list[_Found]]:
+    """Find, for each receipt by its index, the parts that any level could mean."""
+    wanted = [
+        (index, one.group, key)
+        for index, one in enumerate(receipts)
+        for key in candidate_keys(one.receipt.tlv_id, one.receipt.text_id, one.rules)
+    ]
+    found: dict[int, list[_Found]] = {}
+    loaded: dict[str, Loaded] = {}
+    several: dict[str, Loaded] = {}
+    for row in tx.run(_BY_FOLDED, wanted) if wanted else ():
+        message_id = row[16]
+        one = loaded.get(message_id)
+        if one is None:
+            one = loaded[message_id] = Loaded(row[16:])
+            if one.parts > 1:
+                several[message_id] = one
+            else:
+                one.set_parts((read_part(row),))
+        candidate = Candidate((message_id, row[1]), row[13], row[14], one.recipient, row[15], False)
+        here = found.setdefault(row[0], [])
+        if all(known.candidate.key != candidate.key for known in here):
+            here.append(_Found(one, row[1], row[12], row[15], candidate))
+    load_parts(tx, list(several.values()))
+    return found
+
+
+def _apply(changes: Changes, one: Parked, item: _Found, level: int, *, adopted: bool = False) -> _Verdict:
+    """Let a receipt change the part it is for."""
+    receipt = one.receipt
+    network = receipt.network_error
+    event = ReceiptRead(
+        item.part_no,
+        one.at,
+        receipt.status,
+        receipt.reason,
+        shown_done_at(receipt.done_at, one.at, item.written_at),
+        receipt.err,
+        network.net_type if network else None,
+        network.net_code if network else None,
+        adopted,
+    )
+    was_ended = item.loaded.record.status in FINAL
+    outcome = changes.apply(item.loaded, event)
+    return _Verdict(
+        _outcome(outcome.kind, outcome.part is None, was_ended, adopted),
+        level or None,
+        item.loaded.id,
+        item.part_no,
+        item.loaded.account_id,
+    )
+
+
+def _outcome(kind: MoveKind, nothing_new: bool, was_ended: bool, adopted: bool) -> ReceiptOutcome:
+    if adopted:
+        return ReceiptOutcome.ADOPTED
+    if kind is MoveKind.CORRECT:
+        return ReceiptOutcome.LATE
+    if kind is MoveKind.CONFLICT:
+        return ReceiptOutcome.CONFLICT
+    if kind is MoveKind.KEEP and (nothing_new or was_ended):
+        return ReceiptOutcome.DUPLICATE if nothing_new else ReceiptOutcome.MATCHED
+    return ReceiptOutcome.MATCHED
+
+
+def record_incoming(tx: Tx, scope: Scope, items: Sequence[Sequence[IncomingMessage]]) -> list[None]:
+    """Keep MO messages."""
+    rows = [(one.link, one.at, one.source, one.destination, one.text, one.raw) for item in items for one in item]
+    if rows:
+        tx.run(_INSERT_INCOMING, rows)
+    return [None] * len(items)
+
+
+# --- parked receipts (R33) -------------------------------------------------------------------------------------------------
+
+
+class _Stored(msgspec.Struct, array_like=True):
+    """A parked receipt as it waits in the store: what matching and applying need."""
+
+    message_id: str
+    text_id: str | None
+    tlv_id: str | None
+    status: Status
+    reason: Reason
+    final: bool
+    err: str | None
+    net: tuple[int | None, int] | None
+    submit_at: int | None
+    done_at: int | None
+    source_addr: str
+    destination_addr: str
+    intermediate: bool
+
+
+def _parsed_json(receipt: Receipt) -> str:
+    network = receipt.network_error
+    stored = _Stored(
+        receipt.message_id,
+        receipt.text_id,
+        receipt.tlv_id,
+        receipt.status,
+        receipt.reason,
+        receipt.final,
+        receipt.err,
+        (network.net_type, network.net_code) if network else None,
+        receipt.submit_at,
+        receipt.done_at,
+        receipt.source_addr,
+        receipt.destination_addr,
+        receipt.intermediate,
+    )
+    return msgspec.json.encode(stored).decode()
+
+
+_read_stored = msgspec.json.Decoder(_Stored)
+
+
+def _receipt_from(text: str) -> Receipt:
+    kept = _read_stored.decode(text)
+    return Receipt(
+        message_id=kept.message_id,
+        text_id=kept.text_id,
+        tlv_id=kept.tlv_id,
+        status=kept.status,
+        reason=kept.reason,
+        final=kept.final,
+        stat_raw=None,
+        message_state=None,
+        err=kept.err,
+        network_error=NetworkError(*kept.net) if kept.net else None,
+        submit_at=kept.submit_at,
+        done_at=kept.done_at,
+        sub=None,
+        dlvrd=None,
+        text=None,
+        raw=b"",
+        source_addr=kept.source_addr,
+        destination_addr=kept.destination_addr,
+        intermediate=kept.intermediate,
+    )
+
+
+_PARKED_COLUMNS: Final = (
+    t.receipt.c.id,
+    t.receipt.c.link,
+    t.receipt.c.grp,
+    t.receipt.c.received_at,
+    t.receipt.c.parsed,
+    t.receipt.c.tries,
+)
+_PARKED_DUE: Final = Statement(
+    lambda _: (
+        select(*_PARKED_COLUMNS)
+        .where(t.receipt.c.next_try_at.is_not(None), t.receipt.c.next_try_at <= bindparam("now", type_=Int))
+        .order_by(t.receipt.c.next_try_at)
+        .limit(bindparam("n", type_=Int))
+        .with_for_update(skip_locked=True)
+    )
+)
+_PARKED_UNDER: Final = Statement(
+    lambda r: (
+        select(*_PARKED_COLUMNS)
+        .distinct()
+        .select_from(
+            r.join(t.parked_key, (t.parked_key.c.grp == r.c.grp) & (t.parked_key.c.folded_id == r.c.folded)).join(
+                t.receipt, t.receipt.c.id == t.parked_key.c.receipt_id
+            )
+        )
+        .where(t.receipt.c.next_try_at.is_not(None))
+    ),
+    grp=Str,
+    folded=Str,
+)
+_SETTLE: Final = Statement(
+    lambda r: (
+        update(t.receipt)
+        .values(
+            account_id=r.c.account_id,
+            outcome=r.c.outcome,
+            level=r.c.level,
+            message_id=r.c.message_id,
+            part_no=r.c.part_no,
+            next_try_at=r.c.next_try_at,
+            tries=t.receipt.c.tries + 1,
+        )
+        .where(t.receipt.c.id == r.c.id)
+    ),
+    id=Int,
+    account_id=Str,
+    outcome=Str,
+    level=Int,
+    message_id=Str,
+    part_no=Int,
+    next_try_at=Int,
+)
+_FORGET_KEYS: Final = Statement(lambda r: delete(t.parked_key).where(t.parked_key.c.receipt_id == r.c.id), id=Int)
+_ANY_PARKED: Final = Statement(lambda _: select(t.parked_key.c.receipt_id).limit(1))
+
+
+def retry_parked_for(tx: Tx, scope: Scope, known: Iterable[tuple[str, str]], now: int) -> None:
+    """Ids have just become known: try the receipts that were parked under them, at once (R33)."""
+    pairs = list(known)
+    if pairs and tx.run(_ANY_PARKED):
+        rows = {row[0]: row for row in tx.run(_PARKED_UNDER, pairs)}
+        _try_again(tx, scope, [_parked(row, {}) for row in rows.values()], now)
+
+
+def retry_parked(tx: Tx, scope: Scope, items: Sequence[ParkedRetry]) -> list[int]:
+    """Look again at due parked receipts; see ``Store.retry_parked``."""
+    counts = []
+    for item in items:
+        rows = tx.run(_PARKED_DUE, now=item.now, n=_RETRY_LIMIT)
+        parked = [_parked(row, item.rules) for row in rows]
+        _try_again(tx, scope, parked, item.now, may_adopt=True)
+        counts.append(len(parked))
+    return counts
+
+
+def _parked(row: Sequence[Any], rules: Mapping[str, LinkRules]) -> Parked:
+    return Parked(row[0], row[1], row[2], row[3], _receipt_from(row[4]), rules.get(row[1], LinkRules()), row[5])
+
+
+def _try_again(tx: Tx, scope: Scope, parked: Sequence[Parked], now: int, *, may_adopt: bool = False) -> None:
+    if not parked:
+        return
+    verdicts = _decide(tx, scope, parked, now)
+    if may_adopt:
+        verdicts = _adopt(tx, scope, parked, verdicts, now)
+    rows, settled = [], []
+    for one, verdict in zip(parked, verdicts, strict=True):
+        next_try_at = None
+        outcome = verdict.outcome
+        if outcome is ReceiptOutcome.PARKED:
+            next_try_at = _next_try(one, now)
+            if next_try_at is None:
+                outcome = ReceiptOutcome.ORPHAN  # R34
+        if next_try_at is None:
+            settled.append((one.id,))
+        rows.append(
+            (
+                one.id,
+                verdict.account_id,
+                outcome,
+                verdict.level,
+                verdict.message_id,
+                verdict.part_no,
+                next_try_at,
+            )
+        )
+    tx.run(_SETTLE, rows)
+    if settled:
+        tx.run(_FORGET_KEYS, settled)
+
+
+def _next_try(one: Parked, now: int) -> int | None:
+    """When to look again: 1, 2, 5, 10, 30, 60 s after it came, then every 10 min, until ``park`` is over (R33)."""
+    if now >= one.at + one.rules.park_s * 1000:
+        return None
+    for offset in _FIRST_RETRIES_MS:
+        if one.at + offset > now:
+            return one.at + offset
+    return now + _LATER_RETRY_MS
+
+
+# --- adoption (R33, last sentence) -----------------------------------------------------------------------------------------
+
+_IN_DOUBT_OF: Final = Statement(
+    lambda r: select_loaded(
+        (t.part.c.part_no, t.part.c.grp, t.part.c.link, t.part.c.written_at),
+        r.join(t.part, t.part.c.grp == r.c.grp).join(t.message, t.message.c.id == t.part.c.message_id),
+    ).where(t.OPEN, t.part.c.state == "in_doubt"),
+    grp=Str,
+)
+
+
+def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_Verdict], now: int) -> list[_Verdict]:
+    """Give receipts that have waited long enough to the one part in doubt that they fit."""
+    result = list(verdicts)
+    ripe = [
+        index
+        for index, (one, verdict) in enumerate(zip(parked, verdicts, strict=True))
+        if verdict.outcome is ReceiptOutcome.PARKED and now >= one.at + one.rules.adopt_after_s * 1000
+    ]
+    if not ripe:
+        return result
+    groups = {parked[index].group for index in ripe}
+    loaded: dict[str, Loaded] = {}
+    doubtful: dict[object, tuple[DoubtfulPart, str]] = {}
+    for row in tx.run(_IN_DOUBT_OF, [(group,) for group in sorted(groups)]):
+        one = loaded.setdefault(row[4], Loaded(row[4:]))
+        key = (one.id, row[0])
+        doubtful[key] = (DoubtfulPart(key, row[1], one.recipient, row[3]), row[2])
+    if not doubtful:
+        return result
+    load_parts(tx, list(loaded.values()))
+    changes = Changes(tx, scope, now)
+    names: list[tuple[Any, ...]] = []
+    for index in ripe:
+        waiting = parked[index]
+        fit = adopt(waiting.receipt, waiting.group, waiting.at, [part for part, _ in doubtful.values()], waiting.rules)
+        if fit is None:
+            continue
+        part, link = doubtful.pop(fit.key)
+        message_id, part_no = fit.key  # type: ignore[misc]  # our own key, made above
+        item = _Found(
+            loaded[message_id],
+            part_no,
+            link,
+            part.submitted_at,
+            Candidate(fit.key, waiting.group, "", part.destination, part.submitted_at, False),
+        )
+        result[index] = _apply(changes, waiting, item, 0, adopted=True)
+        names.append((message_id, part_no, waiting.receipt.message_id, fold(waiting.receipt.message_id), waiting.at))
+    changes.write()
+    if names:
+        tx.run(NAME_PARTS, names)
+    return result

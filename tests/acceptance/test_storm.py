@@ -1,0 +1,66 @@
+"""The storm: ``kill -9`` again and again under load, and in the end the judge (P1, P2, P6).
+
+Twenty kills here; ``make storm`` does ``KVITTO_TEST_STORM_KILLS`` of them. Kills fall at seeded random moments,
+receipts are delayed by 0 to 300 ms, so that every stage of a message's way is hit: before its commit, between claim and
+write, between write and answer, between receipt and commit, between commit and callback.
+"""
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.judge import verdict_at_rest
+from tests.support.ledger import LoadPlan
+from tests.support.pcluster import Rig
+from tests.support.server import ServerFailed
+
+pytestmark = [pytest.mark.storm, pytest.mark.slow]
+
+KILLS = int(os.environ.get("KVITTO_TEST_STORM_KILLS", "20"))
+SEED = int(os.environ.get("KVITTO_TEST_STORM_SEED", "20310309"))
+PLAN = LoadPlan(connections=6, recipients_max=6, pause_s=0.02)
+LOAD_S = (0.05, 1.2)
+"""Between the moment when a server is ready and its end."""
+STARTUP_KILLS = 5
+"""Every so many kills one falls while the server still starts."""
+PER_KILL_S = 10
+TIMEOUT_S = 180 + KILLS * PER_KILL_S
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def dsn(request: pytest.FixtureRequest) -> str | None:
+    """Of the database; None for SQLite."""
+    return None if request.param == "sqlite" else str(request.getfixturevalue("postgres_dsn"))
+
+
+def storm(rig: Rig, chance: random.Random, kills: int) -> None:
+    """Load, kill, start anew, over and over; ends with a running server and no load."""
+    with rig.ledger:
+        for number in range(1, kills + 1):
+            time.sleep(chance.uniform(*LOAD_S))
+            rig.server.kill()
+            if number % STARTUP_KILLS == 0:
+                with pytest.raises(ServerFailed):
+                    rig.server.start(within_s=chance.uniform(0.2, 0.9))
+            rig.server.restart()
+        time.sleep(LOAD_S[1])
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+async def test_p1_p2_p6_kill_9_under_load_loses_nothing_and_sends_nothing_twice(tmp_path: Path, dsn, watch):
+    rig = Rig(tmp_path, dsn=dsn, window=20, binds=2, delay_ms=(0, 300), plan=PLAN, seed=SEED % 1000)
+    watch(rig.server)
+    with rig:
+        storm(rig, random.Random(SEED), KILLS)
+        verdict = await verdict_at_rest(rig)
+        story = f"{KILLS} kills, {rig.ledger.cut} requests cut, refused {rig.ledger.refused}\n{verdict.explain()}"
+        print(story)
+        assert verdict.good, story
+        # The load was real, and the kills did hit it.
+        assert verdict.acknowledged > 10 * KILLS, story
+        assert rig.ledger.cut > 0, story
+        assert len(verdict.in_doubt) <= KILLS * rig.in_doubt_most, story
+        assert rig.smsc.record.most_binds <= rig.binds * 2, "more binds than configured, kills' leftovers apart"
