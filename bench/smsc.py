@@ -30,6 +30,8 @@ HEADER = struct.Struct(">IIII")
 BIND_COMMANDS = frozenset({CommandId.BIND_RECEIVER, CommandId.BIND_TRANSMITTER, CommandId.BIND_TRANSCEIVER})
 SYSTEM_ID_AND_VERSION = b"bench\0\x02\x10\x00\x01\x34"
 WHEEL_MS = 1 << 16
+TICK_S = 0.002
+"""Receipts due within one tick leave together, as in the simulator."""
 FIRST_ID = 7_000_000_000
 STATE_DELIVERED_TLV = b"\x04\x27\x00\x01\x02"
 
@@ -81,7 +83,7 @@ class Smsc:
         self._turned_ms = int(time.monotonic() * 1000)
         while (now := time.monotonic()) < until_s:
             self._turn(int(now * 1000))
-            for descriptor, event in poll(0.001 if self._waiting else 0.2):
+            for descriptor, event in poll(TICK_S if self._waiting else 0.2):
                 if descriptor == listener:
                     self._accept()
                 elif event & select.EPOLLOUT:

@@ -52,7 +52,7 @@ from kvitto.store.migrations import upgrade
 from kvitto.store.sealing import load_seal
 from kvitto.telemetry import get_logger
 
-__all__ = ["App", "DemoKeys", "database_url", "migrate", "open_books", "route_rules"]
+__all__ = ["App", "DemoKeys", "database_url", "demo_account", "link_config", "migrate", "open_books", "route_rules"]
 
 NODE: Final = "main"
 """The name under which a server claims work: the same after a restart, so that it takes back what it had."""
@@ -114,7 +114,15 @@ async def open_books(settings: Settings, clock: Clock, *, node: str = NODE, serv
     await asyncio.to_thread(migrate, settings)
     groups = {name: link.group or name for name, link in settings.links.items()}
     seal = load_seal(settings.server.data_dir)
-    store = open_store(database_url(settings), node=node, seal=seal, clock=clock, groups=groups, serving=serving)
+    store = open_store(
+        database_url(settings),
+        node=node,
+        seal=seal,
+        clock=clock,
+        groups=groups,
+        readers=settings.store.readers,
+        serving=serving,
+    )
     await store.start()
     return store
 
@@ -126,7 +134,8 @@ def _make_data_dir(path: Path) -> None:
         raise StoreUnavailable(f"data directory {path}: {wrong.strerror}") from wrong
 
 
-def _link_config(name: str, link: Link, settings: Settings) -> LinkConfig:
+def link_config(name: str, link: Link, settings: Settings) -> LinkConfig:
+    """Return one ``[links.NAME]`` as dispatch takes it."""
     return LinkConfig(
         name=name,
         host=link.host,
@@ -140,6 +149,11 @@ def _link_config(name: str, link: Link, settings: Settings) -> LinkConfig:
         window=link.window,
         rate=link.rate,
         connect_s=link.connect_s,
+        reconnect_min_s=link.reconnect_min_s,
+        reconnect_max_s=link.reconnect_max_s,
+        late_response_s=link.late_response_s,
+        receipt_answer_s=link.receipt_answer_s,
+        throttle_pause_s=link.throttle_pause_s,
         timers=Timers(
             bind_s=link.bind_s,
             enquire_link_s=link.enquire_link_s,
@@ -180,7 +194,10 @@ def _http_tls(settings: Settings) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(http.tls_certificate, http.tls_key)
+    try:
+        context.load_cert_chain(http.tls_certificate, http.tls_key)
+    except OSError as wrong:  # ssl.SSLError is one
+        raise Refused("tls", f"http.tls_certificate and http.tls_key cannot be used: {wrong}") from wrong
     return context
 
 
@@ -234,7 +251,7 @@ class App:
         asked.set()
 
     async def start(self) -> None:
-        """Start everything, or raise with everything stopped again. Raises: Refused, StoreUnavailable, OSError."""
+        """Start everything, or raise with everything stopped again. Raises: Refused, StoreUnavailable."""
         _log().info("server.starting", version=__version__, data_dir=str(self.settings.server.data_dir))
         try:
             self._take_lock()
@@ -245,6 +262,9 @@ class App:
             self._start_callbacks(store)
             self._start_links(store, links)
             await self._start_http(store)
+        except OSError as wrong:  # a port that is taken, a certificate that is none
+            await self.stop()
+            raise Refused("cannot_start", str(wrong)) from wrong
         except BaseException:
             await self.stop()
             raise
@@ -343,7 +363,7 @@ class App:
         self._stops.append(("callbacks", outbox.stop))
 
     def _start_links(self, store: Store, links: Mapping[str, Link]) -> None:
-        configs = [_link_config(name, link, self.settings) for name, link in links.items()]
+        configs = [link_config(name, link, self.settings) for name, link in links.items()]
         self._dispatcher = Dispatcher(store, configs, self._clock, stop_s=self.settings.server.stop_s * 0.6)
         self._dispatcher.start()
         self._stops.append(("links", self._dispatcher.stop))

@@ -138,7 +138,7 @@ def test_a_wrong_setting_names_key_value_and_shape_and_changes_nothing(run, chan
     refused = run("account", "set", "shop", "quota=7", change)
     assert (refused.code, refused.out) == (2, "")
     assert change.partition("=")[0] in refused.err
-    assert names in refused.err.replace(" to 1000000000000000", " to")
+    assert names in refused.err
     assert run("account", "show", "shop").out == before
 
 
@@ -223,9 +223,9 @@ def test_the_magic_numbers_are_printed(run):
     assert len(lines) == len(rows) + 1
 
 
-@pytest.mark.parametrize("words", [["no-such-command"], ["account"], ["report"], ["send", "x"], ["serve", "--port", "x"]])
+@pytest.mark.parametrize("words", ["no-such-command", "account", "report", "send x", "serve --port x"])
 def test_wrong_usage_is_exit_code_2(run, words):
-    assert run(*words).code == 2
+    assert run(*words.split()).code == 2
 
 
 def test_json_is_the_only_thing_on_standard_output(run):

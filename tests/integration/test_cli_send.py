@@ -72,7 +72,7 @@ def test_a_wrong_sender_is_exit_code_2(run):
 def test_admission_is_the_same_as_over_http(run):
     run("account", "set", "shop", "allowed_senders=Shop", "blocked_numbers=46701740612")
     assert run("send", "--account", "shop", "--from", "Other", "--to", "46701740611", "Hi").code == 1
-    batch = run("send", "--account", "shop", "--from", "Shop", "--to", "46701740611", "46701740612", "Hi", "--json").json
+    batch = sent(run, "--from", "Shop", "--to", "46701740611", "46701740612", "Hi")
     assert counts(run, batch["batch_ids"][0]) == {
         ("QUEUED", "queued"): 1,
         ("ABORTED", "blocked_destination"): 1,

@@ -1,12 +1,12 @@
 """Doubles for the loops out and in: a store whose futures a test resolves, and a connection without a socket."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.model import Claimed, Content
-from kvitto.smpp.codec import decode, encode_submit_sm_resp
+from kvitto.smpp.codec import decode, encode, encode_submit_sm_resp
 from kvitto.smpp.events import Event
 from kvitto.smpp.pdus import BindResp, DataSm, DeliverSm, SubmitSm
 from kvitto.smpp.session import Role, Session
@@ -40,6 +40,12 @@ def claimed(id: str, *, todo: tuple[int, ...] = (1,), parts: int = 1, text: str 
     return Claimed(**{**fields, **changes})
 
 
+def _failed(error: Exception) -> "asyncio.Future[Any]":
+    future = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future
+
+
 class ScriptedStore:
     """Keeps every call as (verb, arguments). A verb answers at once, unless its name is in ``held`` or ``away``.
 
@@ -54,6 +60,7 @@ class ScriptedStore:
         self.claims: list[list[Claimed]] = []
         self.receipt_results: list[ReceiptResult] = []
         self.due_at: int | None = None
+        self.stumbles: Callable[[Sequence[Any]], bool] = lambda items: False
 
     def of(self, verb: str) -> list[tuple[Any, ...]]:
         """The arguments of every call of a verb."""
@@ -71,7 +78,9 @@ class ScriptedStore:
     def _answer(self, verb: str, arguments: tuple[Any, ...], result: Any) -> "asyncio.Future[Any]":
         self.calls.append((verb, arguments))
         future = asyncio.get_running_loop().create_future()
-        if verb in self.away:
+        if verb == "record_answers" and self.stumbles(arguments[2]):
+            future.set_exception(RuntimeError("stumbled"))
+        elif verb in self.away:
             future.set_exception(StoreUnavailable("away"))
         elif verb in self.held:
             self.waiting.append((verb, future, result))
@@ -93,7 +102,9 @@ class ScriptedStore:
         return self._answer("record_fates", (list(fates), now), None)
 
     def record_receipts(self, receipts: Sequence[Any]) -> Any:
-        """Keep; the results are ``receipt_results``."""
+        """Keep; the results are ``receipt_results``. ``stumbles`` says which fail by a fault of ours."""
+        if self.stumbles(receipts):
+            return _failed(RuntimeError("stumbled"))
         return self._answer("record_receipts", (list(receipts),), self.receipt_results)
 
     def record_incoming(self, messages: Sequence[Any]) -> Any:
@@ -121,8 +132,6 @@ class ScriptedConnection:
         self.unbound = False
 
     def _feed_bind_resp(self, mode: BindMode) -> None:
-        from kvitto.smpp.codec import encode
-
         self.session.receive(encode(BindResp(mode | 0x80000000, 1), 1), self.clock.monotonic())
 
     def submit_many(self, messages: Iterable[tuple[SubmitSm, object]]) -> None:

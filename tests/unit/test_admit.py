@@ -2,6 +2,7 @@
 
 from kvitto.core.ids import batch_of
 from kvitto.core.model import Account, Content, ContentKind, NewBatch, Notify, Submission
+from kvitto.core.operations import DryRunRecipient, DryRunResult
 from kvitto.core.status import Reason
 from kvitto.dialects.base import Problem
 from kvitto.intake.admit import Denial, plan, preview
@@ -230,21 +231,34 @@ def test_blocked_numbers_are_aborted():
 # --- dry run
 
 
+def previewed(sub, **options) -> DryRunResult:
+    result = preview(sub, account(), **options)
+    assert isinstance(result, DryRunResult)
+    return result
+
+
+def rows(result: DryRunResult) -> list[DryRunRecipient]:
+    assert result.recipients is not None
+    return list(result.recipients)
+
+
 def test_a_dry_run_counts_all_and_lists_up_to_the_limit():
-    result = preview(submission("46701740611", "46701740612", text=LONG), account(), per_recipient=True, limit=1)
+    result = previewed(submission("46701740611", "46701740612", text=LONG), per_recipient=True, limit=1)
     assert (result.recipient_count, result.part_count) == (2, 4)
-    assert [row.recipient for row in result.recipients] == ["46701740611"]
+    assert [row.recipient for row in rows(result)] == ["46701740611"]
 
 
 def test_a_dry_run_tells_the_encoding_of_each_text():
     sub = submission(
         "46701740611", "46701740612", text="${t}", with_content=parameters(t={"46701740611": "a", "default": "\u2713"})
     )
-    result = preview(sub, account(), per_recipient=True, limit=100)
-    assert [(row.text, row.unicode) for row in result.recipients] == [("a", False), ("\u2713", True)]
+    result = previewed(sub, per_recipient=True, limit=100)
+    assert [(row.text, row.unicode) for row in rows(result)] == [("a", False), ("\u2713", True)]
 
 
 def test_a_dry_run_needs_no_callback_url_but_a_sender():
-    result = preview(submission(notify=Notify.FINAL), account(), per_recipient=False, limit=100)
+    result = previewed(submission(notify=Notify.FINAL), per_recipient=False, limit=100)
     assert (result.recipient_count, result.recipients) == (1, None)
-    assert preview(submission(sender=None), account(), per_recipient=False, limit=1).problem is Problem.NO_SENDER
+    denied_one = preview(submission(sender=None), account(), per_recipient=False, limit=1)
+    assert isinstance(denied_one, Denial)
+    assert denied_one.problem is Problem.NO_SENDER

@@ -1,6 +1,7 @@
 """Who is calling: tokens, passwords, plans; what is remembered and for how long."""
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.support.fakestore import FakeStore
 @pytest.fixture
 async def shop(clock):
     """(store, authenticator, secrets) with one account."""
-    store = FakeStore()
+    store: Any = FakeStore()
     new, secrets = mint_account("Shop 1", IdMaker(clock), clock.now())
     await store.create_account(new)
     return store, Authenticator(store, clock), secrets
@@ -56,7 +57,7 @@ async def test_a_token_finds_its_account_and_is_then_remembered(shop):
 
 
 async def test_an_unknown_token_is_refused_and_never_remembered(shop):
-    store, auth, secrets = shop
+    _, auth, _ = shop
     unknown = Credentials(token="nonsense")
     assert problem_of(await auth.identify(unknown)) is Problem.UNAUTHORIZED
     assert auth.recall(unknown) is None

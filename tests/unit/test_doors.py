@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +15,7 @@ from kvitto.intake.desk import Desk
 from kvitto.intake.doors import Doors
 from kvitto.intake.exchange import Reply, Request, Response
 from kvitto.intake.health import Health, open_docs
+from kvitto.store.api import Store
 from tests.support.fakestore import FakeStore
 
 
@@ -48,9 +50,7 @@ class ToyDialect:
         if call.body == b"fault":
             raise RuntimeError("a fault in reading")
         content = Content(text=call.body.decode())
-        return Send(
-            submission=Submission(dialect="toy", sender="Kvitto", recipients=("46701740611",), content=content)
-        )
+        return Send(submission=Submission(dialect="toy", sender="Kvitto", recipients=("46701740611",), content=content))
 
     def _read_fetch(self, call, account):
         if "fields" in call.query:
@@ -61,9 +61,13 @@ class ToyDialect:
 class House:
     def __init__(self, clock, **options):
         self.clock = clock
-        self.store = FakeStore()
+        self.store: Any = FakeStore()
+        dialect: Any = ToyDialect()
         self.doors = Doors(
-            [ToyDialect()], Desk(self.store, IdMaker(clock)), Authenticator(self.store, clock), **options
+            [dialect],
+            Desk(cast(Store, self.store), IdMaker(clock)),
+            Authenticator(cast(Store, self.store), clock),
+            **options,
         )
 
     async def open(self):
@@ -77,9 +81,7 @@ class House:
         if token:
             fields[b"authorization"] = token.encode()
         path = path.format(plan=self.secrets.service_plan_id)
-        return Request(
-            method, path, path, query, fields | (headers or {}), body, "127.0.0.1", "http", self.clock.now()
-        )
+        return Request(method, path, path, query, fields | (headers or {}), body, "127.0.0.1", "http", self.clock.now())
 
     def call(self, *args, **kwargs):
         return self.doors.handle(self.request(*args, **kwargs))
@@ -114,7 +116,7 @@ async def test_p1_a_send_is_answered_only_after_the_commit(house):
     await house.answer()  # the account is remembered now: the next one takes the hot way
     house.store.held = True
     reply = house.call()
-    answers = []
+    answers: list[Response] = []
     assert isinstance(reply, Reply)
     reply.bind(answers.append)
     await asyncio.sleep(0)

@@ -118,3 +118,10 @@ async def test_r54_outcomes_and_levels_are_counted(bench: Bench):
     assert bench.receiver.by_outcome[ReceiptOutcome.MATCHED] == 1
     assert bench.receiver.by_outcome[ReceiptOutcome.PARKED] == 1
     assert bench.receiver.by_level == {1: 1}
+
+
+async def test_a_receipt_that_the_store_stumbles_over_does_not_hold_up_its_neighbours(bench: Bench):
+    bench.store.stumbles = lambda receipts: any(one.receipt.message_id == "8" for one in receipts)
+    await bench.receive(receipt(5), receipt(6, id=8), receipt(7))
+    assert sorted(bench.connection.answered) == [(5, DELIVER, 0), (6, DELIVER, 0x64), (7, DELIVER, 0)]
+    assert bench.receiver.settled

@@ -34,7 +34,7 @@ def test_operation_ids_are_unique_and_every_path_name_is_a_parameter():
 
 def test_every_reference_leads_somewhere():
     known = document()["components"]["schemas"]
-    references = []
+    references: list[str] = []
 
     def walk(value):
         if isinstance(value, dict):

@@ -358,7 +358,7 @@ async def test_r12_a_lost_connection_puts_what_was_written_in_doubt_and_the_rest
     ]
 
 
-# --- the store away 
+# --- the store away ---------------------------------------------------------------------------------------------------
 
 
 async def test_p25_answers_that_cannot_be_stored_are_kept_and_nothing_is_claimed_meanwhile(make):
@@ -390,6 +390,20 @@ async def test_p25_a_claim_that_fails_is_made_again_later(make):
     bench.store.claims = [[claimed("a")]]
     await bench.wake()
     assert bench.connection.session.outstanding == 1
+
+
+async def test_an_answer_that_the_store_stumbles_over_does_not_take_its_neighbours_along(make):
+    bench = make()
+    bench.store.claims = [numbered("a", "b")]
+    await bench.wake()
+    bench.store.stumbles = lambda answers: any(answer.key.message_id == "a" for answer in answers)
+    await bench.answer((2, 0, "id-a"), (3, 0, "id-b"))
+    await settle()
+    assert [batch[0].smsc_message_id for _, _, batch in bench.store.of("record_answers") if len(batch) == 1] == [
+        "id-a",
+        "id-b",
+    ]
+    assert bench.out.settled
 
 
 # --- stopping ---------------------------------------------------------------------------------------------------------

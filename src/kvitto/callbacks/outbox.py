@@ -94,7 +94,17 @@ class _Caller(NamedTuple):
 class _Endpoint:
     """Where one account's callbacks go: what waits, and what is in flight."""
 
-    __slots__ = ("account_id", "in_flight", "limit", "listed", "name", "paused_until", "slow_in_row", "waiting")
+    __slots__ = (
+        "account_id",
+        "in_flight",
+        "limit",
+        "listed",
+        "name",
+        "paused_until",
+        "slow_in_row",
+        "successes",
+        "waiting",
+    )
 
     def __init__(self, account_id: str, name: str, limit: int) -> None:
         self.account_id = account_id
@@ -104,6 +114,7 @@ class _Endpoint:
         self.limit = limit
         self.listed = False  # in the round of those that may start a post
         self.slow_in_row = 0
+        self.successes = 0  # since the limit last moved, while it is below the setting's
         self.paused_until = 0.0
 
 
@@ -267,12 +278,22 @@ class Outbox:
 
     def _queue(self, job: _Job) -> None:
         endpoint = job.endpoint
-        if endpoint.slow_in_row >= SLOW_IN_ROW and len(endpoint.waiting) >= self._limits.slow_waiting:
+        if endpoint.slow_in_row >= SLOW_IN_ROW and len(endpoint.waiting) >= self._most_waiting(endpoint):
             self._forget(job)
             return
         endpoint.waiting.append(job)
         if not endpoint.listed:
             self._list(endpoint)
+
+    def _most_waiting(self, endpoint: _Endpoint) -> int:
+        """How many may wait for an endpoint that is slow, those that can start at once beside."""
+        return self._limits.slow_waiting + max(0, endpoint.limit - endpoint.in_flight)
+
+    def _trim(self, endpoint: _Endpoint) -> None:
+        """The endpoint has become slow: what it cannot take in time gives its place to others."""
+        most = self._most_waiting(endpoint)
+        while len(endpoint.waiting) > most:
+            self._forget(endpoint.waiting.pop())
 
     def _forget(self, job: _Job) -> None:
         """Too many wait for an endpoint that hangs: this one comes back when its lease ends, and holds nobody up."""
@@ -342,6 +363,8 @@ class Outbox:
         self._in_flight -= 1
         if result.elapsed_ms >= self._limits.slow_ms:
             endpoint.slow_in_row += 1
+            if endpoint.slow_in_row == SLOW_IN_ROW:
+                self._trim(endpoint)
         else:
             endpoint.slow_in_row = 0
         if result.failure is PostFailure.STOPPED:
@@ -369,7 +392,7 @@ class Outbox:
         if status == TOO_MANY_REQUESTS:
             self._slow_down(job.endpoint, retry_after_s)
         elif decision.done and job.endpoint.limit < self._limits.per_endpoint:
-            job.endpoint.limit += 1
+            self._speed_up(job.endpoint)
         error = None
         if not decision.done:
             error = f"HTTP {status}" if result.failure is None else f"{result.failure.value}: {result.detail}"
@@ -379,12 +402,20 @@ class Outbox:
 
     def _slow_down(self, endpoint: _Endpoint, retry_after_s: float | None) -> None:
         """The receiver says 429: wait as it asks, at least a second, then go on with half as many at once."""
-        endpoint.limit = max(1, endpoint.limit // 2)
         if endpoint.paused_until:
-            return
+            return  # posts of the same burst
+        endpoint.limit = max(1, endpoint.limit // 2)
+        endpoint.successes = 0
         pause_s = min(max(retry_after_s or 0.0, 1.0), PAUSE_AT_MOST_S)
         endpoint.paused_until = self._clock.monotonic() + pause_s
         asyncio.get_running_loop().call_later(pause_s, self._resume, endpoint)
+
+    def _speed_up(self, endpoint: _Endpoint) -> None:
+        """One more at once after as many successes as may be in flight."""
+        endpoint.successes += 1
+        if endpoint.successes >= endpoint.limit:
+            endpoint.successes = 0
+            endpoint.limit += 1
 
     def _resume(self, endpoint: _Endpoint) -> None:
         endpoint.paused_until = 0.0
@@ -456,8 +487,12 @@ class Outbox:
             # They were posted: not to write that down would post them again. Nothing else is stored before them.
             asyncio.get_running_loop().call_later(STORE_PAUSE_S, self._put, results)
             return
-        if error is not None:  # a fault of ours: the same results would fail for ever; their leases end
-            self._log.error("service.failed", service="outbox", count=len(results), exc_info=error)
+        if error is not None:  # a fault of ours, which would come again: only what causes it is given up
+            if len(results) > 1:
+                self._results = results[1:] + self._results
+                self._put(results[:1])
+                return
+            self._log.error("service.failed", service="outbox", callback_id=results[0].id, exc_info=error)
         self._ids.difference_update([result.id for result in results])
         if self._results:
             self._store_results()

@@ -147,7 +147,7 @@ def _show(seen: Seen, as_json: bool) -> None:
     if as_json:
         print_json(_document(seen))
     elif isinstance(seen, MessageView):
-        print_pairs(_document(seen))
+        print_pairs(_pairs(seen))
     else:
         print_rows(_COLUMNS, _rows(seen), title=_title(seen))
         if not seen.visible:
@@ -156,8 +156,13 @@ def _show(seen: Seen, as_json: bool) -> None:
 
 def _table(seen: Seen) -> Any:
     if isinstance(seen, MessageView):
-        return table(("", ""), [(name, value) for name, value in _document(seen).items()])
+        return table(("recipient", seen.recipient), [pair for pair in _pairs(seen).items() if pair[0] != "recipient"])
     return table(_COLUMNS, _rows(seen), title=_title(seen))
+
+
+def _pairs(seen: MessageView) -> dict[str, object]:
+    """A recipient's report for people."""
+    return _document(seen) | {"error": _error(seen.error)}
 
 
 def _title(seen: BatchReport) -> str:

@@ -103,12 +103,11 @@ async def _send_all(
         with _progress(len(numbers), quiet or len(pieces) == 1) as bar:
             for at in range(0, len(pieces), BATCHES_AT_ONCE):
                 group = pieces[at : at + BATCHES_AT_ONCE]
-                sent += await asyncio.gather(*[_send_one(desk, account, submission, piece) for piece in group])
-                bar.advance(sum(map(len, group)))
+                sent += await asyncio.gather(*[_send_one(desk, account, submission, piece, bar) for piece in group])
     return sent
 
 
-async def _send_one(desk: Desk, account: Account, submission: Submission, numbers: Sequence[str]) -> Batch:
+async def _send_one(desk: Desk, account: Account, submission: Submission, numbers: Sequence[str], bar: "_Bar") -> Batch:
     one = Submission(
         dialect=submission.dialect, sender=submission.sender, recipients=tuple(numbers), content=submission.content
     )
@@ -116,6 +115,7 @@ async def _send_one(desk: Desk, account: Account, submission: Submission, number
     if isinstance(result, Denial):
         raise Refused(result.problem.value, result.text or result.problem.value)
     assert isinstance(result, Batch)
+    bar.advance(len(numbers))
     return result
 
 

@@ -1,7 +1,8 @@
 """The only reader of randomness: ids and secrets.
 
-A batch id is a ULID (26 characters of Crockford base 32: 48 bits of milliseconds, 80 bits of chance) whose lowest 20 bits
-are zero; they number the batch's messages. So a message's id is its batch's id with the last four characters counted
+A batch id is a ULID (26 characters of Crockford base 32: 48 bits of milliseconds, 80 bits of chance) whose lowest 20
+bits are zero; they number the batch's messages. So a message's id is its batch's id with the last four characters
+counted
 up: one draw of chance names a whole batch, a batch's messages lie side by side in the store, and no index on
 ``batch_id`` is needed (ADR 0006). Ids made within one millisecond still rise, so lists by id are lists by time.
 
@@ -14,7 +15,16 @@ from typing import Final
 
 from kvitto.core.clock import Clock
 
-__all__ = ["MESSAGES_PER_BATCH", "IdMaker", "batch_of", "message_ids", "message_range", "new_nonce", "new_secret", "new_token"]
+__all__ = [
+    "MESSAGES_PER_BATCH",
+    "IdMaker",
+    "batch_of",
+    "message_ids",
+    "message_range",
+    "new_nonce",
+    "new_secret",
+    "new_token",
+]
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PREFIX_CHARS: Final = 22

@@ -4,7 +4,8 @@ A dialect reads a request into a ``Submission``; admission makes a ``Batch`` wit
 ``Claimed`` messages; readers get ``Batch`` and ``MessageView``; the callback sender gets ``CallbackDue``.
 Instants are ``int`` ms since the epoch, UTC (``_at``). Numbers (MSISDN) are bare digits.
 
-Must not know: HTTP, JSON keys of a vendor, SQL. Next: ``kvitto.core.status`` (the rules), ``kvitto.store.api`` (the memory).
+Must not know: HTTP, JSON keys of a vendor, SQL. Next: ``kvitto.core.status`` (the rules), ``kvitto.store.api`` (the
+memory).
 """
 
 from collections.abc import Callable, Mapping
@@ -189,7 +190,8 @@ class PartKey(NamedTuple):
 class Claimed(NamedTuple):
     """A message that a link has taken to submit at once: its waiting parts are marked written, durably (R12, P6).
 
-    ``todo``: the part numbers to submit, from 1. ``reference``: for concatenation, the same for all parts of the message.
+    ``todo``: the part numbers to submit, from 1. ``reference``: for concatenation, the same for all parts of the
+    message.
     """
 
     message_id: str
@@ -242,7 +244,8 @@ class MessageView(NamedTuple):
     max_parts: int | None
 
 
-class StatusCount(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class StatusCount:
     """How many messages share a status, reason and error; ``recipients`` when asked for."""
 
     status: Status
@@ -253,7 +256,8 @@ class StatusCount(NamedTuple):
 
 
 class BatchReport(NamedTuple):
-    """A batch seen from above: its counts. ``visible``: False while it waits for ``send_at``, or was cancelled before it.
+    """A batch seen from above: its counts. ``visible``: False while it waits for ``send_at``, or was cancelled before
+    it.
 
     ``counts`` carry recipients when the reader asked for them.
     """
@@ -271,7 +275,8 @@ class BatchReport(NamedTuple):
 class MessageFilter:
     """Which final messages a list shows; instants compare with ``since_at`` (from inclusive, to exclusive).
 
-    ``shows``: a dialect's own choice among (status, reason, error), asked once for each combination that exists; None: all.
+    ``shows``: a dialect's own choice among (status, reason, error), asked once for each combination that exists;
+    None: all.
     ``first_final``: judge and show by the first final status (R45).
     """
 
@@ -317,7 +322,8 @@ class CallbackState(StrEnum):
 class CallbackDue(NamedTuple):
     """One callback to post now: ``facts`` are frozen at the change that caused it.
 
-    ``full``: a batch report is to show its recipients. ``attempts``: made so far. ``first_failed_at``: None until one failed.
+    ``full``: a batch report is to show its recipients. ``attempts``: made so far. ``first_failed_at``: None until one
+    failed.
     """
 
     id: int

@@ -299,7 +299,9 @@ def _moves() -> dict[tuple[Status, Status], MoveKind]:
 
 
 MOVES: Final[Mapping[tuple[Status, Status], MoveKind]] = _moves()
-"""(from, to) -> what happens. One exception lives in ``_move``: EXPIRED by us on a part in doubt may be corrected (R45)."""
+"""(from, to) -> what happens. One exception lives in ``_move``: EXPIRED by us on a part in doubt may be corrected
+(R45).
+"""
 
 
 class Move(NamedTuple):
@@ -327,7 +329,8 @@ class Outcome(NamedTuple):
 def apply(message: Message, event: Event) -> Outcome:
     """Return what the event makes of the message (docs/status.md section 2; R38, R40, R42, R45, R46).
 
-    Total: every event is legal in every state; what changes nothing gives KEEP, what contradicts a final status CONFLICT.
+    Total: every event is legal in every state; what changes nothing gives KEEP, what contradicts a final status
+    CONFLICT.
     """
     if isinstance(event, Withdrawn):
         return _withdraw(message, event)
@@ -357,7 +360,11 @@ def _change_part(part: PartRecord, event: Answered | Refused | InDoubt | Receipt
         if part.state in (PartState.ACCEPTED, PartState.REFUSED):
             return None
         return part._replace(
-            state=PartState.ACCEPTED, status=Status.DISPATCHED, reason=Reason.ACCEPTED, since_at=event.at, error=NO_ERROR
+            state=PartState.ACCEPTED,
+            status=Status.DISPATCHED,
+            reason=Reason.ACCEPTED,
+            since_at=event.at,
+            error=NO_ERROR,
         )
     if isinstance(event, Refused):
         if part.state in (PartState.ACCEPTED, PartState.REFUSED):
@@ -442,7 +449,9 @@ def _move(
     ):
         kind = MoveKind.CORRECT  # we gave up on a part in doubt, and the SMSC had it after all (R45)
     if kind is MoveKind.ENTER or kind is MoveKind.CORRECT:
-        notes = message.notes | note | (Note.LATE if kind is MoveKind.CORRECT else Note.NONE)
+        notes = message.notes
+        if note or kind is MoveKind.CORRECT:
+            notes |= note | (Note.LATE if kind is MoveKind.CORRECT else Note.NONE)
         return Outcome(Message(to.status, to.reason, at, parts, to.done_at, to.error, notes), kind, part)
     if kind is MoveKind.REFINE:
         return Outcome(message._replace(parts=parts, reason=to.reason, error=to.error), kind, part)

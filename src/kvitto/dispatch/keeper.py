@@ -73,9 +73,17 @@ class Keeper(Generic[T]):
             self._failed.append(batch)
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(self._retry_s, self._retry)
-        elif error is not None:  # a fault of ours: the same batch would fail for ever
-            self._log.error("service.failed", service="keeper", count=len(batch), exc_info=error)
+        elif error is not None:
+            self._isolate(batch, error)
         self._changed()
+
+    def _isolate(self, batch: list[T], error: BaseException) -> None:
+        """A fault of ours, which would come again: only the fact that causes it is given up, not its neighbours."""
+        if len(batch) > 1:
+            for one in batch:
+                self.put([one])
+        else:
+            self._log.error("service.failed", service="keeper", exc_info=error)
 
     def _retry(self) -> None:
         self._timer = None

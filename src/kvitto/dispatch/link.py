@@ -413,12 +413,13 @@ class Bind:
             else:
                 self._on_rare(event)
         listener = self._link.listener
+        # Answers first: a receipt in the same read may be for one of them, and finds its id then at once (R33).
+        if answered:
+            listener.on_answered(self, answered)
         if received:
             listener.on_received(connection, received)
         if timed_out:
             listener.on_timed_out(timed_out)
-        if answered:
-            listener.on_answered(self, answered)
         if self.state is BindState.DRAINING:
             self._unbind_when_idle()
 

@@ -80,7 +80,9 @@ class PartMaker:
         content = claimed.content
         pieces = self._pieces_of(claimed)
         chosen: list[tuple[Piece, tuple[PartKey, ...]]]
-        if len(pieces) == claimed.parts:
+        if claimed.parts == 1:
+            chosen = [(pieces[0], (PartKey(claimed.message_id, 1),))]
+        elif len(pieces) == claimed.parts:
             chosen = [(pieces[number - 1], (PartKey(claimed.message_id, number),)) for number in claimed.todo]
         else:  # one submit_sm carries everything (LongText.PAYLOAD), so its answer is the answer for every part
             chosen = [(pieces[0], tuple(PartKey(claimed.message_id, number) for number in claimed.todo))]

@@ -9,7 +9,7 @@ Must not know: statuses, matching, callbacks. Next: ``kvitto.smpp.receipts``, ``
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from kvitto.core.clock import Clock
@@ -51,7 +51,8 @@ class Receiver:
         self._link = link
         self._store = store
         self._clock = clock
-        self._answer_within_s = answer_within_s
+        self.answer_within_s = answer_within_s
+        self.log = link.log
         self._open = 0
         self.changed = asyncio.Event()
         """Set whenever a batch has been answered: who stops the link waits for it."""
@@ -83,9 +84,19 @@ class Receiver:
             asking.append((pdu.sequence_number, pdu.command_id))
         if receipts:
             self.receipts += len(receipts)
-            _Batch(self, connection, asking).wait_for(self._store.record_receipts(receipts), self._count)
+            self._keep_receipts(connection, receipts, asking)
         if others:
             self._keep(connection, others, now)
+
+    def _keep_receipts(
+        self, connection: SmppConnection, receipts: Sequence[ReceivedReceipt], asking: list[Answer]
+    ) -> None:
+        def each_alone() -> None:
+            for receipt, answer in zip(receipts, asking, strict=True):
+                self._keep_receipts(connection, [receipt], [answer])
+
+        batch = _Batch(self, connection, asking, each_alone if len(receipts) > 1 else None)
+        batch.wait_for(self._store.record_receipts(receipts), self._count)
 
     def _keep(self, connection: SmppConnection, pdus: Sequence[DeliverSm | DataSm], now: int) -> None:
         """Incoming messages are kept, counted and answered like receipts."""
@@ -95,7 +106,7 @@ class Receiver:
             for pdu in pdus
         ]
         asking = [(pdu.sequence_number, pdu.command_id) for pdu in pdus]
-        _Batch(self, connection, asking).wait_for(self._store.record_incoming(messages), None)
+        _Batch(self, connection, asking, None).wait_for(self._store.record_incoming(messages), None)
 
     def _text(self, pdu: DeliverSm | DataSm) -> str:
         octets = pdu.short_message or pdu.tlvs.get(Tlv.MESSAGE_PAYLOAD, b"")
@@ -110,7 +121,7 @@ class Receiver:
             if level is not None:
                 levels[level] = levels.get(level, 0) + 1
             if outcome in _SHOWN:
-                self._link.log.info(_SHOWN[outcome], message_id=message_id, outcome=str(outcome))
+                self.log.info(_SHOWN[outcome], message_id=message_id, outcome=str(outcome))
 
     def opened(self) -> None:
         """A batch waits for its commit."""
@@ -124,18 +135,26 @@ class Receiver:
     def refuse(self, count: int, reason: str) -> None:
         """So many receipts were answered 0x64."""
         self.refused += count
-        self._link.log.warning("receipt.refused", count=count, reason=reason)
+        self.log.warning("receipt.refused", count=count, reason=reason)
 
 
 class _Batch:
     """What one socket read brought, waiting for its commit; answered once, by the commit or by the time."""
 
-    __slots__ = ("_asking", "_connection", "_count", "_receiver", "_timer")
+    __slots__ = ("_asking", "_connection", "_count", "_each_alone", "_receiver", "_timer")
 
-    def __init__(self, receiver: Receiver, connection: SmppConnection, asking: list[Answer]) -> None:
+    def __init__(
+        self,
+        receiver: Receiver,
+        connection: SmppConnection,
+        asking: list[Answer],
+        each_alone: Callable[[], None] | None,
+    ) -> None:
+        """``each_alone``: tries the members one by one; None when there is but one."""
         self._receiver = receiver
         self._connection = connection
         self._asking = asking
+        self._each_alone = each_alone
         self._count: Any = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -144,32 +163,45 @@ class _Batch:
         self._count = count
         self._receiver.opened()
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._receiver._answer_within_s, self._too_late)
+        self._timer = loop.call_later(self._receiver.answer_within_s, self._too_late)
         future.add_done_callback(self._stored)
 
     def _stored(self, future: "asyncio.Future[Any]") -> None:
         error = None if future.cancelled() else future.exception()
-        if future.cancelled() or error is not None:
-            if error is not None and not isinstance(error, StoreUnavailable):
-                self._receiver._link.log.error("service.failed", service="receiver", exc_info=error)
+        if future.cancelled() or isinstance(error, StoreUnavailable):
             self._answer(_SEND_AGAIN, "not stored")
+        elif error is not None:
+            self._failed(error)
         else:
             if self._count is not None:
                 self._count(future.result())
             self._answer(_STORED)
         self._receiver.closed()
 
+    def _failed(self, error: BaseException) -> None:
+        """A fault of ours, which would come again: only the receipt that causes it is refused, not its neighbours."""
+        if self._each_alone is not None and self._asking:
+            self._forget_timer()
+            self._asking = []
+            self._each_alone()
+            return
+        self._receiver.log.error("service.failed", service="receiver", exc_info=error)
+        self._answer(_SEND_AGAIN, "not stored")
+
     def _too_late(self) -> None:
         self._timer = None
         self._answer(_SEND_AGAIN, "not stored in time")
 
     def _answer(self, command_status: int, reason: str = "") -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._forget_timer()
         asking, self._asking = self._asking, []
         if not asking:
             return  # answered already
         if command_status:
             self._receiver.refuse(len(asking), reason)
         self._connection.answer_many([(number, command_id, command_status) for number, command_id in asking])
+
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -16,20 +16,24 @@ import asyncio
 import enum
 import functools
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from math import inf
 from typing import cast
 
 import httptools
 
-from kvitto.intake.exchange import HttpLimits, Refusal, Reply, Request, Response
-from kvitto.intake.shared import Shared, is_in, path_of_absolute_form, read_forwarded
+from kvitto.intake.exchange import Refusal, Reply, Request, Response
+from kvitto.intake.shared import Shared, head_without_upgrade, is_in, path_of_absolute_form, read_forwarded
+from kvitto.intake.streaming import send_stream
 
 __all__ = ["Connection", "Phase"]
 
 # Octets handed to the parser at once. Bounds how far a connection may run past the bound on pipelined requests, and how
 # much of a request's head escapes the count when it begins in the slice in which the previous request ended.
 SLICE = 16 * 1024
+
+# Small answers written in one go; a larger one (a slice) is written at once, to see whether the client takes it.
+MOST_AT_ONCE = 32
 
 METHODS = {name.encode(): name for name in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH")}
 
@@ -72,8 +76,8 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_backlog",
         "_body",
+        "_busy",
         "_ended",
-        "_feeding",
         "_fields",
         "_head_octets",
         "_headers",
@@ -81,6 +85,7 @@ class Connection(asyncio.Protocol):
         "_http10",
         "_lingering",
         "_out",
+        "_parsed",
         "_parser",
         "_peer",
         "_phase",
@@ -103,11 +108,12 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._phase = IDLE
         self._queue: deque[_Slot] = deque()
+        self._parsed: deque[Request | Response] = deque()
         self._out: list[bytes] = []
         self._backlog = bytearray()
         self._reading = True
         self._ended = False
-        self._feeding = False
+        self._busy = False
         self._held = 0
         self._http10 = False
         self._lingering = False
@@ -154,6 +160,7 @@ class Connection(asyncio.Protocol):
             if slot.streaming is not None:
                 slot.streaming.cancel()
         self._queue.clear()
+        self._parsed.clear()
         self.resume_writing()
         connections = self._shared.connections
         connections.discard(self)
@@ -166,7 +173,7 @@ class Connection(asyncio.Protocol):
             return
         if len(data) <= SLICE and not self._backlog:
             self._feed(data)
-            if self._queue and not self._has_room(self._shared.limits):
+            if self._queue or self._parsed:
                 self._balance()
         else:
             self._backlog += data
@@ -176,7 +183,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client has sent its last octet. It may still want its answers (``printf ... | nc``)."""
         self._ended = True
-        return bool(self._queue or self._backlog) and not self._lingering and self._transport.can_write_eof()
+        waiting = self._queue or self._parsed or self._backlog
+        return bool(waiting) and not self._lingering and self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
         """The client takes its answers too slowly."""
@@ -192,8 +200,7 @@ class Connection(asyncio.Protocol):
             if not self._writable.done():
                 self._writable.set_result(None)
             self._writable = None
-            self._balance()
-            self._flush()
+            self._go_on()
 
     # ---- the sweep and the server call these
 
@@ -211,7 +218,7 @@ class Connection(asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """The server stops: a connection without a request in hand may go."""
-        if self._phase is IDLE and not self._queue and not self._backlog:
+        if self._phase is IDLE and not (self._queue or self._parsed or self._backlog):
             self._transport.close()
 
     def abort(self) -> None:
@@ -316,11 +323,10 @@ class Connection(asyncio.Protocol):
             self._phase = DEAF
             self.deadline_s = inf
         request = self._build(keep_alive)
-        try:
-            outcome = self._shared.handler(request)
-        except Exception as exc:
-            outcome = self._failed(request, exc)
-        self._take(request, outcome)
+        if self._out or self._parsed or self._queue:
+            self._parsed.append(request)  # more may follow in this slice: one after the other, while there is room
+        else:
+            self._hand_over(request)
 
     # ---- reading
 
@@ -328,23 +334,19 @@ class Connection(asyncio.Protocol):
         """Give one slice to the parser, and see to what stopped it."""
         if self._phase is not BODY:
             self._head_octets += len(data)
-        self._feeding = True
+        busy, self._busy = self._busy, True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._feeding = False
+            self._busy = busy
             self._ignore_upgrade(bytes(data[upgrade.args[0] :]))
         except httptools.HttpParserError:
-            self._feeding = False
-            # DEAF: octets after a request that asked to close. They are nobody's.
-            if self._phase is not DEAF:
-                refusal = self._refusal
-                if refusal is None:
-                    self._refuse(400, "not HTTP/1.1")
-                else:
-                    self._refuse(refusal.status, refusal.reason)
+            self._busy = busy
+            refusal = self._refusal
+            if self._phase is not DEAF:  # else: octets after a request that asked to close, nobody's
+                self._refuse(*(400, "not HTTP/1.1") if refusal is None else (refusal.status, refusal.reason))
         else:
-            self._feeding = False
+            self._busy = busy
             limits = self._shared.limits
             if self._head_octets > limits.head_bytes and self._phase in (HEAD, IDLE):
                 self._refuse(431, f"head over {limits.head_bytes} bytes")
@@ -353,14 +355,18 @@ class Connection(asyncio.Protocol):
 
     def _balance(self) -> None:
         """Parse what waits while there is room; then read from the client, or stop reading, to match."""
-        backlog, limits = self._backlog, self._shared.limits
-        while backlog and self._phase is not DEAF and self._has_room(limits):
+        backlog = self._backlog
+        busy, self._busy = self._busy, True
+        self._work()
+        while backlog and not self._parsed and self._phase is not DEAF and self._has_room():
             piece = backlog[:SLICE]
             del backlog[:SLICE]
             self._feed(piece)
+            self._work()
+        self._busy = busy
         if self._phase is DEAF:
             backlog.clear()
-        want = self._phase is DEAF or (not backlog and self._has_room(limits))
+        want = self._phase is DEAF or not (backlog or self._parsed or not self._has_room())
         if want is not self._reading and not self._transport.is_closing():
             self._reading = want
             if want:
@@ -368,7 +374,20 @@ class Connection(asyncio.Protocol):
             else:
                 self._transport.pause_reading()
 
-    def _has_room(self, limits: HttpLimits) -> bool:
+    def _work(self) -> None:
+        """Hand over what was read, in order, while there is room; large answers are written before the next request."""
+        while self._parsed and self._has_room():
+            item = self._parsed.popleft()
+            if isinstance(item, Response):
+                self._enqueue(_Slot(None, item))
+                self._advance()
+            else:
+                self._hand_over(item)
+            if self._out and (len(self._out) >= MOST_AT_ONCE or len(self._out[-1]) >= SLICE):
+                self._flush()
+
+    def _has_room(self) -> bool:
+        limits = self._shared.limits
         return len(self._queue) < limits.pipelined and self._held <= limits.body_bytes and self._writable is None
 
     def _count_head(self) -> int:
@@ -391,16 +410,12 @@ class Connection(asyncio.Protocol):
         if self._parser.get_method() == b"CONNECT":
             self._refuse(405, "no tunnels here")
             return
-        fields = {name: value for name, value in self._fields.items() if name not in (b"upgrade", b"expect")}
-        options = [word.strip() for word in fields.pop(b"connection", b"").lower().split(b",")]
-        fields[b"connection"] = b"close" if b"close" in options else b"keep-alive"
-        lines = [b"%b %b HTTP/1.1" % (self._parser.get_method(), self._target)]
-        lines += [b"%b: %b" % field for field in fields.items()]
+        head = head_without_upgrade(self._parser.get_method(), self._target, self._fields)
         self._parser = httptools.HttpRequestParser(self)
         self._phase = IDLE
         self._head_octets = 0
-        self._backlog[:0] = b"\r\n".join([*lines, b"", rest])
-        self._balance()
+        self._backlog[:0] = head + rest
+        self._go_on()
 
     def _build(self, keep_alive: bool) -> Request:
         shared = self._shared
@@ -430,6 +445,13 @@ class Connection(asyncio.Protocol):
         return request
 
     # ---- answering
+
+    def _hand_over(self, request: Request) -> None:
+        try:
+            outcome = self._shared.handler(request)
+        except Exception as exc:
+            outcome = self._failed(request, exc)
+        self._take(request, outcome)
 
     def _take(self, request: Request, outcome: object) -> None:
         """What the handler gave back becomes octets now, or a place in the queue."""
@@ -481,9 +503,9 @@ class Connection(asyncio.Protocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        """After answers left: read on, write. Not from inside the parser; whoever feeds it does both afterwards."""
-        if not self._feeding:
-            if self._backlog or not self._reading:
+        """After answers left: read on, write. Not from inside the reading, which does both when it is through."""
+        if not self._busy:
+            if self._parsed or self._backlog or not self._reading:
                 self._balance()
             self._flush()
 
@@ -530,7 +552,7 @@ class Connection(asyncio.Protocol):
             return True
         if not (self._shared.stopping or self._ended):
             return False
-        return not self._queue and self._phase is IDLE and not self._backlog
+        return self._phase is IDLE and not (self._queue or self._parsed or self._backlog)
 
     def _flush(self) -> None:
         """Write what is ready in one go, and close when that was the last."""
@@ -539,7 +561,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
         ended = self._ended or (self._shared.stopping and self._phase is IDLE)
-        if ended and not self._queue and not self._backlog and not self._lingering:
+        if ended and not (self._queue or self._parsed or self._backlog or self._lingering):
             if self._refusal is None:
                 self._transport.close()
             else:
@@ -554,27 +576,19 @@ class Connection(asyncio.Protocol):
         try:
             self._transport.write(self._shared.writer.head(response, framing, request, close))
             if request.method != "HEAD":
-                await self._send_chunks(stream, chunked)
+                await send_stream(self._transport, lambda: self._writable, stream, chunked=chunked)
         except Exception as exc:
             self._failed(request, exc)
             self._transport.abort()
             return
         finally:
-            await _close_stream(stream)
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()
         if self._queue and self._queue[0] is slot:
             self._leave(self._queue.popleft())
             self._after_answer(close)
             self._advance()
             self._go_on()
-
-    async def _send_chunks(self, stream: AsyncIterator[bytes], chunked: bool) -> None:
-        async for chunk in stream:
-            if self._writable is not None:
-                await asyncio.shield(self._writable)
-            if chunk:
-                self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
-        if chunked:
-            self._transport.write(b"0\r\n\r\n")
 
     # ---- refusing
 
@@ -595,8 +609,7 @@ class Connection(asyncio.Protocol):
         self.deadline_s = inf
         self._backlog.clear()
         self._release_body()
-        self._enqueue(_Slot(None, self._shared.refuse(refusal)))
-        self._advance()
+        self._parsed.append(self._shared.refuse(refusal))
         self._go_on()
 
     def _linger(self) -> None:
@@ -605,9 +618,3 @@ class Connection(asyncio.Protocol):
         self.deadline_s = self._shared.now_s + self._shared.limits.linger_s
         if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
-
-
-async def _close_stream(stream: AsyncIterator[bytes]) -> None:
-    close = getattr(stream, "aclose", None)
-    if close is not None:
-        await close()

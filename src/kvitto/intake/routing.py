@@ -106,7 +106,7 @@ class Router:
             return NoPath()  # "*", or an authority: not a path of ours
         if "%" in raw_path:
             segments = [unquote(segment) for segment in segments]
-        if self._trailing_slash and len(segments) > 2 and not segments[-1]:
+        if self._trailing_slash and len(segments) > 2 and not segments[-1] and segments[-2]:
             segments.pop()
         values: list[str] = []
         node = _descend(self._root, segments, 1, values)

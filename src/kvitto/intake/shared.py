@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from kvitto.core.clock import Clock
 from kvitto.intake.exchange import Handler, HttpLimits, Refusal, Request, Response, ResponseWriter
 
-__all__ = ["Member", "Network", "Shared", "is_in", "path_of_absolute_form", "read_forwarded"]
+__all__ = ["Member", "Network", "Shared", "head_without_upgrade", "is_in", "path_of_absolute_form", "read_forwarded"]
 
 Network = IPv4Network | IPv6Network
 
@@ -134,3 +134,12 @@ def read_forwarded(request: Request, trusted: tuple[Network, ...]) -> None:
     proto = request.headers.get(b"x-forwarded-proto", b"").rpartition(b",")[2].strip().lower()
     if proto in (b"http", b"https"):
         request.scheme = proto.decode("ascii")
+
+
+def head_without_upgrade(method: bytes, target: bytes, fields: dict[bytes, bytes]) -> bytes:
+    """A request's head written again as if it had not asked for another protocol, nor to be told to go on."""
+    kept = {name: value for name, value in fields.items() if name not in (b"upgrade", b"expect", b"connection")}
+    options = [word.strip() for word in fields.get(b"connection", b"").lower().split(b",")]
+    kept[b"connection"] = b"close" if b"close" in options else b"keep-alive"
+    lines = [b"%b %b HTTP/1.1" % (method, target), *[b"%b: %b" % field for field in kept.items()]]
+    return b"\r\n".join([*lines, b"", b""])

@@ -193,8 +193,8 @@ class Store(Section):
 
     url: Annotated[SecretStr, AfterValidator(_database)] = SecretStr("")
     """`postgresql://USER:PASSWORD@HOST:PORT/DATABASE`; empty: the SQLite file `kvitto.db` in the data directory."""
-    pool_size: Annotated[int, Field(ge=2, le=100)] = 8
-    """Connections to PostgreSQL (number); SQLite has one writer whatever this says."""
+    readers: Annotated[int, Field(ge=1, le=100)] = 2
+    """Connections that read, each in a thread of its own (number); beside them there is one that writes."""
 
 
 class Receipts(Section):

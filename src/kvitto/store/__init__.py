@@ -23,16 +23,15 @@ def open_store(
     seal: Seal,
     clock: Clock,
     groups: Mapping[str, str] | None = None,
+    readers: int = 2,
     serving: bool = True,
 ) -> SqlStore:
     """Return the store behind a URL: ``sqlite:///PATH`` or ``postgresql://...``; call ``start`` on it.
 
-    ``groups``: link name -> the group whose message-id space it shares (itself when not told). ``serving``: False for a
+    ``groups``: link name -> the group whose message-id space it shares (itself when not told). ``readers``: connections
+    that read. ``serving``: False for a
     program beside the server, which leaves the server's claims alone.
     """
-    database: Database
-    if url.startswith("sqlite:///"):
-        database = SqliteDatabase(url.removeprefix("sqlite:///"))
-    else:
-        database = PostgresDatabase(url)
-    return SqlStore(database, node=node, seal=seal, clock=clock, groups=groups, serving=serving)
+    path = url.removeprefix("sqlite:///")
+    database: Database = PostgresDatabase(url) if path == url else SqliteDatabase(path)
+    return SqlStore(database, node=node, seal=seal, clock=clock, groups=groups, readers=readers, serving=serving)

@@ -1,7 +1,8 @@
 """The memory of the house: the verbs that the other rooms may use, and what each guarantees.
 
-One verb, one transaction: its future resolves after the commit (fsync included), or fails with ``StoreUnavailable`` (disk
-full, database away: nothing was stored, try again). Many waiting verbs share one transaction (``store.commits``); that
+One verb, one transaction: its future resolves after the commit (fsync included), or fails with ``StoreUnavailable``
+(disk full, database away: nothing was stored, try again). Many waiting verbs share one transaction
+(``store.commits``); that
 changes nothing of what a caller sees. Verbs may be called from the event loop only; they return at once.
 
 Reads run beside the writers on connections of their own and see what was committed before they began.
@@ -64,7 +65,7 @@ class BatchOutcome(NamedTuple):
 
 
 class NewAccount(NamedTuple):
-    """An account to create, with its secrets as they are to be stored: ``token_hash``, ``password_hash``: SHA-256, hex."""
+    """An account to create, its secrets as stored: ``token_hash``, ``password_hash`` are SHA-256 in hex."""
 
     account: Account
     token_hash: str
@@ -72,7 +73,9 @@ class NewAccount(NamedTuple):
 
 
 class SubmitFate(NamedTuple):
-    """What a link did not manage with a claimed part: ``in_doubt`` if it may have been written, else it goes back to the queue."""
+    """What a link did not manage with a claimed part: ``in_doubt`` if it may have been written, else it goes back to
+    the queue.
+    """
 
     key: PartKey
     in_doubt: bool
@@ -81,7 +84,8 @@ class SubmitFate(NamedTuple):
 class SubmitAnswer(NamedTuple):
     """A ``submit_sm_resp`` (or ``generic_nack``) for one part.
 
-    ``temporary``: to be submitted again at ``retry_at`` (ms UTC; R11); ``smsc_message_id``: as sent, never changed (R27).
+    ``temporary``: to be submitted again at ``retry_at`` (ms UTC; R11); ``smsc_message_id``: as sent, never changed
+    (R27).
     """
 
     key: PartKey
@@ -154,7 +158,8 @@ class Store(Protocol):
 
     async def start(self) -> None:
         """Open the database and take back what this node had claimed when it died: written parts become in doubt (R12),
-        callbacks become due. The schema must be there (``kvitto.store.migrations``)."""
+        callbacks become due. The schema must be there (``kvitto.store.migrations``).
+        """
 
     async def stop(self) -> None:
         """Finish the waiting verbs, close. Bears being called twice."""
@@ -162,13 +167,16 @@ class Store(Protocol):
     async def check(self) -> None:
         """Write and read one row; raises ``StoreUnavailable``."""
 
-    # --- accounts (docs/configuration.md) ------------------------------------------------------------------------------
+    # --- accounts (docs/configuration.md)
+    # ------------------------------------------------------------------------------
 
     def create_account(self, new: NewAccount) -> "Future[bool]":
         """Store an account; False if the name is taken."""
 
     def set_account(self, name: str, changes: dict[str, object]) -> "Future[Account | None]":
-        """Change settings (columns of ``account``) and ``disabled``; a new ``rate`` re-spaces what waits. None: no such account."""
+        """Change settings (columns of ``account``) and ``disabled``; a new ``rate`` re-spaces what waits. None: no such
+        account.
+        """
 
     def delete_account(self, name: str) -> "Future[bool]":
         """Forget the account's credentials and settings; its messages stay until retention ends."""
@@ -189,34 +197,44 @@ class Store(Protocol):
     async def list_accounts(self) -> list[Account]:
         """All accounts, by name."""
 
-    # --- admission -----------------------------------------------------------------------------------------------------
+    # --- admission
+    # -----------------------------------------------------------------------------------------------------
 
     def accept_batch(self, new: NewBatch) -> "Future[Batch | AdmissionRefused]":
-        """Store a batch and its messages: all or nothing (P1). Rate and quota of the account are applied in the same transaction."""
+        """Store a batch and its messages: all or nothing (P1). Rate and quota of the account are applied in the same
+        transaction.
+        """
 
     def replace_batch(self, new: NewBatch, expected_modified_at: int) -> "Future[BatchOutcome]":
         """Put a new content and new messages in the place of a batch's, if nothing of it has been dispatched."""
 
     def cancel_batch(self, account_id: str, batch_id: str, now: int) -> "Future[BatchOutcome]":
-        """Cancel every message that no link has taken; set ``cancelled_at`` (the first time). Callbacks in the same transaction."""
+        """Cancel every message that no link has taken; set ``cancelled_at`` (the first time). Callbacks in the same
+        transaction.
+        """
 
     def record_feedback(self, account_id: str, batch_id: str, recipients: Sequence[str], now: int) -> "Future[bool]":
         """Keep what the customer says arrived; False if there is no such batch or it has no feedback enabled."""
 
-    # --- dispatch ------------------------------------------------------------------------------------------------------
+    # --- dispatch
+    # ------------------------------------------------------------------------------------------------------
 
     def claim_messages(self, link: str, parts: int, now: int) -> "Future[list[Claimed]]":
-        """Take due messages that this link may carry, up to ``parts`` parts, oldest due first; their parts are marked written
-        (durably) before this resolves, so that a crash leaves them in doubt, never sent twice (P6)."""
+        """Take due messages that this link may carry, up to ``parts`` parts, oldest due first; their parts are marked
+        written
+        (durably) before this resolves, so that a crash leaves them in doubt, never sent twice (P6).
+        """
 
     def record_answers(self, link: str, group: str, answers: Sequence[SubmitAnswer]) -> "Future[None]":
-        """Store answers of the SMSC: ids, statuses, events, callbacks; parked receipts of the group that now match are applied too (R33)."""
+        """Store answers of the SMSC: ids, statuses, events, callbacks; parked receipts of the group that now match are
+        applied too (R33).
+        """
 
     def record_fates(self, fates: Sequence[SubmitFate], now: int) -> "Future[None]":
         """Parts that were claimed and not answered: back to the queue, or in doubt."""
 
     def record_receipts(self, receipts: Sequence[ReceivedReceipt]) -> "Future[list[ReceiptResult]]":
-        """Keep, match, apply, park; the results are in order. Only after this may ``deliver_sm_resp`` say 0 (R8, P2)."""
+        """Keep, match, apply, park; results in order. Only after this may ``deliver_sm_resp`` say 0 (R8, P2)."""
 
     def record_incoming(self, messages: Sequence[IncomingMessage]) -> "Future[None]":
         """Keep MO messages."""
@@ -224,7 +242,8 @@ class Store(Protocol):
     def retry_parked(self, rules: Mapping[str, LinkRules], now: int) -> "Future[int]":
         """Try due parked receipts again, adopt, give up parking (R33); returns how many were looked at.
 
-        ``rules``: by link name; a link that is gone has the defaults."""
+        ``rules``: by link name; a link that is gone has the defaults.
+        """
 
     def end_overdue(self, rules: Mapping[str, LinkRules], now: int, limit: int) -> "Future[int]":
         """Apply what time alone decides: aborts that fall due, validity over, receipt wait over (R44, R58, P5)."""
@@ -238,11 +257,14 @@ class Store(Protocol):
     async def next_due_at(self, link: str) -> int | None:
         """When the next message that this link may carry falls due (ms UTC), None if there is none."""
 
-    # --- callbacks -------------------------------------------------------------------------------------------------------
+    # --- callbacks
+    # -------------------------------------------------------------------------------------------------------
 
     def set_callback_handoff(self, take: "CallbackTaker | None") -> None:
-        """Give the sender's door: callbacks caused in a transaction are handed to it right after the commit, already claimed by
-        this node, as long as ``take.room()`` says so; others wait in the outbox for ``claim_callbacks``."""
+        """Give the sender's door: callbacks caused in a transaction are handed to it right after the commit, already
+        claimed by
+        this node, as long as ``take.room()`` says so; others wait in the outbox for ``claim_callbacks``.
+        """
 
     def claim_callbacks(self, now: int, limit: int) -> "Future[list[CallbackDue]]":
         """Take due callbacks, oldest due first, and lease them to this node."""
@@ -253,7 +275,8 @@ class Store(Protocol):
     async def next_callback_at(self) -> int | None:
         """When the next pending, unleased callback falls due (ms UTC)."""
 
-    # --- reading -----------------------------------------------------------------------------------------------------------
+    # --- reading
+    # -----------------------------------------------------------------------------------------------------------
 
     async def fetch_batch(self, account_id: str, batch_id: str) -> Batch | None:
         """One batch of this account."""
@@ -269,7 +292,7 @@ class Store(Protocol):
     async def fetch_message(
         self, account_id: str, batch_id: str, recipient: str, *, first_final: bool, now: int
     ) -> MessageView | None:
-        """The newest message of a batch to a number; None also while the batch is not visible (waits for ``send_at``)."""
+        """The newest message of a batch to a number; None also while the batch waits for its ``send_at``."""
 
     async def list_messages(self, account_id: str, filter: MessageFilter, page: int, page_size: int) -> MessagePage:
         """A page of final messages, newest first."""

@@ -1,11 +1,12 @@
 """Grouped commits: many waiting verbs, one transaction, each answered after it.
 
-The event loop puts work in; one thread takes all that waits, runs it verb by verb in one transaction, commits, and hands all
-results back in one call. There is no timer: the next transaction starts when the last has ended, with whatever came
+The event loop puts work in; one thread takes all that waits, runs it verb by verb in one transaction, commits, and
+hands all results back in one call. There is no timer: the next transaction starts when the last has ended, with
+whatever came
 meanwhile, so a lone caller waits for one commit and a crowd shares it (ADR 0004).
 
-If a group fails by somebody's fault, its members run again one by one, so that only the guilty one fails. If the database
-cannot be used, all fail with ``StoreUnavailable`` and nothing of them is stored.
+If a group fails by somebody's fault, its members run again one by one, so that only the guilty one fails. If the
+database cannot be used, all fail with ``StoreUnavailable`` and nothing of them is stored.
 
 Must not know: what the verbs do. Next: ``kvitto.store.verbs``.
 """
@@ -23,7 +24,8 @@ from kvitto.store.statements import Tx
 __all__ = ["Commits", "Database", "Scope", "Verb", "WriteTx"]
 
 GROUP_ROWS: Final = 2000
-"""About how many rows one transaction takes on: bounds how long a commit, and with it every waiting answer, can take."""
+"""About how many rows one transaction takes on: bounds how long a commit, and with it every waiting answer, can take.
+"""
 
 
 class WriteTx(Tx, Protocol):

@@ -1,8 +1,9 @@
 """PostgreSQL behind the store, through asyncpg.
 
-A connection lives on an event loop of its own in the thread that uses it, so that verbs are the same plain code as on SQLite:
-a statement is one round trip for a whole group (arrays and ``unnest``), and what the loop costs is paid once a statement.
-A lost connection is opened again at the next transaction.
+A connection lives on an event loop of its own in the thread that uses it, so that verbs are the same plain code as on
+SQLite: a statement is one round trip for a whole group (arrays and ``unnest``), and what the loop costs is paid once
+a
+statement. A lost connection is opened again at the next transaction.
 
 Must not know: what the statements mean. Next: ``kvitto.store.commits``.
 """
@@ -59,9 +60,9 @@ class PostgresTx:
         values: list[Any] = []
         for slot, what in compiled.plan:
             if slot is Slot.COLUMN:
-                values.append(columns[what] if columns else ())
+                values.append(_without_nul(columns[what]) if columns else ())
             elif slot is Slot.NAME:
-                values.append(parameters[what])
+                values.append(*_without_nul((parameters[what],)))
             else:
                 values.append(what)
         return self._do(self._open().fetch(compiled.sql, *values))
@@ -127,6 +128,13 @@ class PostgresTx:
         self._in_transaction = False
         if connection is not None and not connection.is_closed():
             connection.terminate()
+
+
+def _without_nul(values: Sequence[Any]) -> Sequence[Any]:
+    """PostgreSQL's text cannot hold U+0000, which texts from customers and SMSCs may: it is stored as U+FFFD."""
+    if not any(isinstance(value, str) and "\0" in value for value in values):
+        return values
+    return [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in values]
 
 
 class PostgresDatabase:

@@ -1,7 +1,8 @@
 """The tables, every column with its unit and meaning.
 
-Conventions: ``*_at`` are BIGINT milliseconds since the epoch, UTC. Ids of batches and messages are 26-character ULIDs; a
-message's id tells its batch's (``kvitto.core.ids``), so no table has both where one does. Words (status, reason, state)
+Conventions: ``*_at`` are BIGINT milliseconds since the epoch, UTC. Ids of batches and messages are 26-character
+ULIDs; a message's id tells its batch's (``kvitto.core.ids``), so no table has both where one does. Words (status,
+reason, state)
 are stored as words, for people who look with a database shell. Lists and mappings are JSON text. Every table carries
 ``account_id``. Nothing here is per process: ``node`` and ``leased_by`` name the process that holds a claim.
 

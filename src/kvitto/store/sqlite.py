@@ -1,8 +1,9 @@
 """SQLite behind the store: one file, one writer, readers beside it.
 
-WAL with ``synchronous=FULL``: a commit that has returned is on the disk (P1, P2). Only one connection of the process writes;
-another process (the command line beside a server) may write too and waits its turn up to ``BUSY_S``. The statements take
-many rows a call (``kvitto.store.statements``).
+WAL with ``synchronous=FULL``: a commit that has returned is on the disk (P1, P2). Only one connection of the process
+writes; another process (the command line beside a server) may write too and waits its turn up to ``BUSY_S``. The
+statements
+take many rows a call (``kvitto.store.statements``).
 
 Must not know: what the statements mean. Next: ``kvitto.store.commits``.
 """
@@ -66,18 +67,18 @@ class SqliteTx:
         values = compiled.values(parameters)
         if compiled.rows_at is None:
             return self._call(compiled, compiled.sql, values)
+        rows = rows or ()
         result: list[Any] = []
-        start, count = 0, len(rows or ())
-        size = count if compiled.whole else CHUNK
-        while rows is not None and start < count:
-            while size > count - start:  # the rest in powers of two, so that few forms of the statement exist
-                size >>= 1
+        step = len(rows) if compiled.whole else CHUNK
+        for start in range(0, len(rows), step or 1):
+            chunk = rows[start : start + step]
             given = values[: compiled.rows_at]
-            for row in rows[start : start + size]:
+            for row in chunk:
                 given.extend(row)
+            size = 1 << (len(chunk) - 1).bit_length()
+            given.extend([None] * (compiled.width * (size - len(chunk))))
             given.extend(values[compiled.rows_at :])
             result.extend(self._call(compiled, self._sized(compiled, size), given))
-            start += size
         return result
 
     def _sized(self, compiled: Compiled, size: int) -> str:

@@ -5,9 +5,9 @@ Must not know: what a verb does (``kvitto.store.verbs``). Next: ``kvitto.store.c
 
 import asyncio
 import threading
-from dataclasses import replace
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from kvitto.core.clock import Clock
@@ -32,8 +32,8 @@ from kvitto.store.api import (
     AdmissionRefused,
     BatchOutcome,
     CallbackTaker,
-    InDoubtPart,
     IncomingMessage,
+    InDoubtPart,
     NewAccount,
     ReceiptResult,
     ReceivedReceipt,
@@ -48,16 +48,13 @@ from kvitto.store.verbs import accounts, admission, callbacks, dispatch, overdue
 
 __all__ = ["SqlStore"]
 
-READERS: Final = 2
-"""Threads that read, each with a connection of its own."""
-
 _T = TypeVar("_T")
 
 
 def _answers_and_parked(tx: Tx, scope: Scope, items: Sequence[dispatch.Answers]) -> list[None]:
     """Store answers, then try the receipts that were parked under the ids that became known (R33)."""
     known = dispatch.record_answers(tx, scope, items)
-    now = max(answer.at for item in items for answer in item.answers)
+    now = max((answer.at for item in items for answer in item.answers), default=0)
     receipts.retry_parked_for(tx, scope, [pair for found in known for pair in found], now)
     return [None] * len(items)
 
@@ -95,8 +92,9 @@ _PROBE: Final = Verb("check", 3, _probe)
 class SqlStore:
     """The ``Store`` over one database; see ``kvitto.store.api`` for what each verb guarantees.
 
-    ``node`` names this process in claims and leases; ``serving`` False leaves the claims of a dead process alone, for the
-    command line beside a server. ``groups``: link name -> group.
+    ``node`` names this process in claims and leases; ``serving`` False leaves the claims of a dead process alone, for
+    the command line beside a server. ``groups``: link name -> group. ``readers``: threads that read, each
+    with a connection of its own.
     """
 
     def __init__(
@@ -107,12 +105,14 @@ class SqlStore:
         seal: Seal,
         clock: Clock,
         groups: Mapping[str, str] | None = None,
+        readers: int = 2,
         serving: bool = True,
     ) -> None:
         self._database = database
         self._seal = seal
         self._clock = clock
         self._groups = dict(groups or {})
+        self._reader_count = readers
         self._serving = serving
         self.commits = Commits(database, node)
         self._readers: ThreadPoolExecutor | None = None
@@ -122,7 +122,7 @@ class SqlStore:
     async def start(self) -> None:
         """Open the database; see ``Store.start``."""
         if self._readers is None:
-            self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="kvitto-reader")
+            self._readers = ThreadPoolExecutor(self._reader_count, thread_name_prefix="kvitto-reader")
             self.commits.start()
             if self._serving:
                 await self.commits.put(_TAKE_BACK_PARTS, None)
@@ -280,7 +280,8 @@ class SqlStore:
         """See ``Store.next_callback_at``."""
         return await self._read(queries.next_callback_at)
 
-    # --- reading -------------------------------------------------------------------------------------------------------
+    # --- reading
+    # -------------------------------------------------------------------------------------------------------
 
     async def fetch_batch(self, account_id: str, batch_id: str) -> Batch | None:
         """See ``Store.fetch_batch``."""

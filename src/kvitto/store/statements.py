@@ -1,9 +1,11 @@
 """One definition of each statement, for both databases, compiled once, fed with many rows at a time.
 
-A ``Statement`` is SQLAlchemy Core over the tables and, if it works on many rows at once, over ``r``: the rows given with it.
-SQLite reads ``r`` from a VALUES list, up to ``CHUNK`` rows a call, PostgreSQL from one array a column. That is what makes
-grouped commits cheap: no per-row cost of the library, and on SQLite the interpreter's lock changes hands once a call and
-not once a row (ADR 0004: executemany in a writing thread costs 200 us a row when the event loop is busy).
+A ``Statement`` is SQLAlchemy Core over the tables and, if it works on many rows at once, over ``r``: the rows given
+with it. SQLite reads ``r`` from a VALUES list, up to ``CHUNK`` rows a call, PostgreSQL from one array a column. That
+is what
+makes grouped commits cheap: no per-row cost of the library, and on SQLite the interpreter's lock changes hands once a
+call
+and not once a row (ADR 0004: executemany in a writing thread costs 200 us a row when the event loop is busy).
 
 Must not know: what the statements mean. Next: ``kvitto.store.verbs``.
 """
@@ -12,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Final, NamedTuple, Protocol
 
-from sqlalchemy import BigInteger, Boolean, Text, bindparam, column, func, text
+from sqlalchemy import BigInteger, Text, bindparam, column, func, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.engine.interfaces import Dialect
@@ -20,15 +22,28 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.expression import FromClause, SelectBase
 from sqlalchemy.types import TypeEngine
 
-__all__ = ["CHUNK", "ROWS_MARK", "Compiled", "Flag", "Int", "Row", "Slot", "Statement", "Str", "Tx", "compile_for"]
+__all__ = [
+    "CHUNK",
+    "ROWS_MARK",
+    "Compiled",
+    "Int",
+    "Kind",
+    "Row",
+    "Slot",
+    "Statement",
+    "Str",
+    "Tx",
+    "Whole",
+    "compile_for",
+]
 
 Row = Sequence[Any]
-Str: Final = Text()
-Int: Final = BigInteger()
-Flag: Final = Boolean()
+Kind = TypeEngine[Any]
+Str: Final[Kind] = Text()
+Int: Final[Kind] = BigInteger()
 
-CHUNK: Final = 128
-"""Rows in one SQLite call: well under its 32 766 parameters at 20 columns, and most of what a larger one would save."""
+CHUNK: Final = 256
+"""Rows in one SQLite call at most. Fewer are filled up to a power of two, so that few forms of a statement exist."""
 
 ROWS_MARK: Final = "__ROWS__"
 
@@ -36,16 +51,21 @@ ROWS_MARK: Final = "__ROWS__"
 class Statement:
     """A statement and the shape of what it is fed: ``columns`` of its rows ``r``, if any, and named ``:parameters``.
 
-    ``build`` is called once per database with ``r`` (None when there are no columns). ``whole``: it means something only
-    with all its rows at once, so they must not be given to it in several calls.
+    ``build`` is called once per database with ``r`` (None when there are no columns). The first column is never NULL
+    (SQLite fills a list up with NULL rows).
     """
 
-    def __init__(
-        self, build: Callable[[Any], ClauseElement], /, whole: bool = False, **columns: TypeEngine[Any]
-    ) -> None:
+    whole = False
+
+    def __init__(self, build: Callable[[Any], ClauseElement], /, **columns: Kind) -> None:
         self.build = build
-        self.whole = whole
         self.columns = columns
+
+
+class Whole(Statement):
+    """A statement that means something only with all its rows at once: they are never given to it in several calls."""
+
+    whole = True
 
 
 class Slot(IntEnum):
@@ -59,8 +79,8 @@ class Slot(IntEnum):
 class Compiled(NamedTuple):
     """A statement as one database's driver takes it.
 
-    ``plan``: what goes into each placeholder, in order. ``rows_at``: SQLite: the place in the plan where the rows stand;
-    None when it takes none. ``returns``: it gives rows back.
+    ``plan``: what goes into each placeholder, in order. ``rows_at``: SQLite: the place in the plan where the rows
+    stand; None when it takes none. ``returns``: it gives rows back.
     """
 
     sql: str
@@ -85,19 +105,20 @@ class Tx(Protocol):
         """Return ``count`` rising ids of ``event``, ``callback`` or ``receipt`` that nobody else will use."""
 
 
-def _sqlite_rows(columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
+def _sqlite_rows(columns: Mapping[str, Kind]) -> FromClause:
     fields = ", ".join(f"column{index} AS {name}" for index, name in enumerate(columns, 1))
     typed = [column(name, kind) for name, kind in columns.items()]
-    return text(f"SELECT {fields} FROM (VALUES {ROWS_MARK})").columns(*typed).subquery("r")
+    given = text(f"SELECT {fields} FROM (VALUES {ROWS_MARK}) WHERE column1 IS NOT NULL")  # noqa: S608  # our own names
+    return given.columns(*typed).subquery("r")
 
 
-def _postgres_rows(columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
+def _postgres_rows(columns: Mapping[str, Kind]) -> FromClause:
     arrays = [bindparam(f"rows_{name}", type_=postgresql.ARRAY(kind)) for name, kind in columns.items()]
     typed = [column(name, kind) for name, kind in columns.items()]
     return func.unnest(*arrays).table_valued(*typed).render_derived(name="r")
 
 
-_DIALECTS: Final[dict[str, Dialect]] = {"sqlite": sqlite.dialect(paramstyle="qmark"), "postgresql": asyncpg_dialect()}
+_DIALECTS: Final[dict[str, Dialect]] = {"sqlite": sqlite.dialect(paramstyle="qmark"), "postgresql": asyncpg_dialect()}  # type: ignore[no-untyped-call]
 
 
 def compile_for(database: str, statement: Statement) -> Compiled:

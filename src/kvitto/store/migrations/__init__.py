@@ -1,7 +1,7 @@
 """How the tables came to be: Alembic, forward only. Old code keeps running while a migration runs beside it.
 
-``upgrade(url)`` brings a database to the newest revision; a second process waits for the first. A test compares the result
-with ``kvitto.store.schema``, on both databases.
+``upgrade(url)`` brings a database to the newest revision; a second process waits for the first. A test compares the
+result with ``kvitto.store.schema``, on both databases.
 """
 
 from importlib.resources import files

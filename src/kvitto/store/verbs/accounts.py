@@ -10,7 +10,7 @@ from kvitto.core.model import Account
 from kvitto.store import schema as t
 from kvitto.store.api import NewAccount
 from kvitto.store.commits import Scope
-from kvitto.store.statements import Int, Statement, Str, Tx
+from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 
 __all__ = [
     "AccountChange",
@@ -78,7 +78,7 @@ def read_account(row: Sequence[Any], unseal: Sealer) -> Account:
     return Account(**values)
 
 
-_ROW: Final = {
+_ROW: Final[dict[str, Kind]] = {
     "id": Str,
     "name": Str,
     "service_plan_id": Str,

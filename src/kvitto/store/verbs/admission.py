@@ -1,7 +1,8 @@
 """How batches come in, change and are withdrawn (P1).
 
-Rate is kept by spacing: each message of an account with a ``rate`` gets the next free moment at that rate as its ``due_at``,
-first in, first out; the account's row remembers the moment after the last. So no process has to count, and a restart
+Rate is kept by spacing: each message of an account with a ``rate`` gets the next free moment at that rate as its
+``due_at``, first in, first out; the account's row remembers the moment after the last. So no process has to count,
+and a restart
 or a second node changes nothing. Must not know: dialects, links. Next: ``dispatch`` beside this file.
 """
 
@@ -16,7 +17,7 @@ from kvitto.core.status import Reason, Status, Withdrawn
 from kvitto.store import schema as t
 from kvitto.store.api import AdmissionRefused, BatchOutcome
 from kvitto.store.commits import Scope
-from kvitto.store.statements import Int, Statement, Str, Tx
+from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 from kvitto.store.verbs.changes import (
     MESSAGES_BY_ID,
     NOTIFY,
@@ -63,9 +64,9 @@ class Feedback(NamedTuple):
     now: int
 
 
-# --- batch rows --------------------------------------------------------------------------------------------------------
+# --- batch rows -------------------------------------------------------------------------------------------------------
 
-_BATCH: Final = {
+_BATCH: Final[dict[str, Kind]] = {
     "id": Str,
     "account_id": Str,
     "dialect": Str,
@@ -192,9 +193,9 @@ _FETCH_FOR_UPDATE: Final = Statement(
     id=Str,
 )
 
-# --- message rows ------------------------------------------------------------------------------------------------------
+# --- message rows -----------------------------------------------------------------------------------------------------
 
-_MESSAGE: Final = {
+_MESSAGE: Final[dict[str, Kind]] = {
     "id": Str,
     "account_id": Str,
     "recipient": Str,
@@ -217,7 +218,9 @@ _INSERT_MESSAGES: Final = Statement(
     **_MESSAGE,
 )
 _DELETE_MESSAGES: Final = Statement(
-    lambda r: delete(t.message).where(t.message.c.id.between(r.c.first, r.c.last)), first=Str, last=Str
+    lambda _: delete(t.message).where(
+        t.message.c.id.between(bindparam("first", type_=Str), bindparam("last", type_=Str))
+    )
 )
 _ACCOUNTS: Final = Statement(
     lambda r: (
@@ -231,7 +234,7 @@ _SPEND: Final = Statement(
     lambda r: update(t.account).values(quota=r.c.quota, next_due_at=r.c.next_due_at).where(t.account.c.id == r.c.id),
     id=Str,
     quota=Int,
-    next_due_at=Int,
+    next_due_at=t.account.c.next_due_at.type,
 )
 
 
@@ -273,7 +276,7 @@ def _purses(tx: Tx, account_ids: Sequence[str]) -> dict[str, _Purse]:
 
 
 def _save_purses(tx: Tx, purses: Mapping[str, _Purse]) -> None:
-    rows = [(key, purse.quota, int(purse.next_due_at)) for key, purse in purses.items() if purse.changed]
+    rows = [(key, purse.quota, purse.next_due_at) for key, purse in purses.items() if purse.changed]
     if rows:
         tx.run(_SPEND, rows)
 
@@ -353,7 +356,7 @@ def _tell_of_born_ends(tx: Tx, scope: Scope, ids: Sequence[str], now: int) -> No
     changes.write()
 
 
-# --- changes of a stored batch -------------------------------------------------------------------------------------------
+# --- changes of a stored batch ----------------------------------------------------------------------------------------
 
 _TOUCHED: Final = Statement(
     lambda r: (
@@ -389,7 +392,7 @@ def _replace(tx: Tx, scope: Scope, item: Replacement) -> BatchOutcome:
     if old.cancelled_at is not None or tx.run(_TOUCHED, [(old.id, *span)]):
         return BatchOutcome(None, "already_dispatched")
     purses = _purses(tx, [old.account_id])
-    tx.run(_DELETE_MESSAGES, [span])
+    tx.run(_DELETE_MESSAGES, first=span[0], last=span[1])
     batches: list[tuple[Any, ...]] = []
     messages: list[tuple[Any, ...]] = []
     ended: list[str] = []

@@ -173,7 +173,9 @@ def _reports(tx: Tx, wanted: dict[str, bool]) -> dict[str, BatchReport]:
 
 
 def count_by_status(rows: Sequence[Sequence[Any]], *, full: bool) -> tuple[StatusCount, ...]:
-    """Group rows (status, reason, five error columns, recipient, first_final) by their first end, in order of appearance."""
+    """Group rows (status, reason, five error columns, recipient, first_final) by their first end, in order of
+    appearance.
+    """
     groups: dict[tuple[Any, ...], list[str]] = {}
     for row in rows:
         if row[8]:

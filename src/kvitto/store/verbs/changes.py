@@ -31,14 +31,16 @@ from kvitto.core.status import (
 )
 from kvitto.store import schema as t
 from kvitto.store.commits import Scope
-from kvitto.store.statements import Int, Statement, Str, Tx
+from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 
 __all__ = [
     "LEASE_MS",
+    "SET_STATES",
     "Changes",
     "Loaded",
     "batch_key",
     "load_parts",
+    "lone_part",
     "message_of",
     "read_error",
     "read_view",
@@ -65,7 +67,7 @@ def batch_key(message_id: Any) -> Any:
     return func.substr(message_id, 1, 22).concat("0000")
 
 
-# --- loading ---------------------------------------------------------------------------------------------------------
+# --- loading ----------------------------------------------------------------------------------------------------------
 
 _MESSAGE_COLUMNS: Final = (
     t.message.c.id,
@@ -142,7 +144,9 @@ class Loaded:
         self._hushed = False
 
     def hush(self) -> None:
-        """Nobody is called back about it: a batch withdrawn before ``send_at`` has no messages (docs/dialects/sinch.md 10)."""
+        """Nobody is called back about it: a batch withdrawn before ``send_at`` has no messages (docs/dialects/sinch.md
+        10).
+        """
         self._hushed = True
 
     @property
@@ -256,6 +260,20 @@ PARTS_OF: Final = Statement(
 MESSAGES_BY_ID: Final = Statement(lambda r: select_loaded((), r.join(t.message, t.message.c.id == r.c.id)), id=Str)
 
 
+def lone_part(part_no: int, state: str, record: Message) -> PartRecord:
+    """The record of a message's only part: its status is the message's, unless only we have ended it.
+
+    So the status columns of a lone part are never written, and a receipt costs one row less.
+    """
+    if record.error.source is ErrorSource.LOCAL:  # withdrawn, or given up: the SMSC has said nothing of the kind
+        taken = state == "accepted"
+        status = Status.DISPATCHED if taken else Status.QUEUED
+        return PartRecord(part_no, PART_STATE[state], status, Reason.ACCEPTED if taken else Reason.QUEUED)
+    return PartRecord(
+        part_no, PART_STATE[state], record.status, record.reason, record.since_at, record.done_at, record.error
+    )
+
+
 def load_parts(tx: Tx, loaded: Sequence[Loaded]) -> None:
     """Load all parts of these messages."""
     if not loaded:
@@ -266,7 +284,10 @@ def load_parts(tx: Tx, loaded: Sequence[Loaded]) -> None:
         by_id.setdefault(row[0], []).append(read_part(row))
         links.setdefault(row[0], {})[row[1]] = row[12]
     for one in loaded:
-        one.set_parts(tuple(by_id.get(one.id, ())))
+        parts = by_id.get(one.id, [])
+        if one.parts == 1:
+            parts = [lone_part(part.part_no, part.state, one.record) for part in parts]
+        one.set_parts(tuple(parts))
         one.links = links.get(one.id, {})
 
 
@@ -277,9 +298,9 @@ def message_of(tx: Tx, ids: Sequence[str]) -> dict[str, Loaded]:
     return {one.id: one for one in loaded}
 
 
-# --- writing ---------------------------------------------------------------------------------------------------------
+# --- writing ----------------------------------------------------------------------------------------------------------
 
-_RECORD: Final = {
+_RECORD: Final[dict[str, Kind]] = {
     "status": Str,
     "reason": Str,
     "since_at": Int,
@@ -301,6 +322,12 @@ _UPDATE_PARTS: Final = Statement(
     no=Int,
     state=Str,
     **_RECORD,
+)
+SET_STATES: Final = Statement(
+    lambda r: update(t.part).values(state=r.c.state).where(t.part.c.message_id == r.c.id, t.part.c.part_no == r.c.no),
+    id=Str,
+    no=Int,
+    state=Str,
 )
 _UPDATE_MESSAGES: Final = Statement(
     lambda r: (
@@ -349,7 +376,7 @@ _INSERT_EVENTS: Final = Statement(
     id=Str,
     **_RECORD,
 )
-_CALLBACK_FIELDS: Final = {
+_CALLBACK_FIELDS: Final[dict[str, Kind]] = {
     "id": Int,
     "account_id": Str,
     "batch_id": Str,
@@ -424,6 +451,7 @@ class Changes:
         self._scope = scope
         self._now = now
         self._parts: dict[tuple[str, int], PartRecord] = {}
+        self._states: dict[tuple[str, int], PartRecord] = {}
         self._messages: dict[str, tuple[Loaded, int | None, int | None]] = {}
         self._events: list[tuple[Loaded, MessageView, bool]] = []
         self._firsts: dict[str, str] = {}
@@ -439,8 +467,12 @@ class Changes:
         before = loaded.record
         outcome = apply(before, event)
         loaded.record = outcome.message
-        if outcome.part is not None:
-            self._parts[loaded.id, outcome.part.part_no] = outcome.part
+        part = outcome.part
+        if part is not None:
+            if loaded.parts > 1:
+                self._parts[loaded.id, part.part_no] = part
+            elif part.state is not before.parts[0].state:
+                self._states[loaded.id, part.part_no] = part
         if outcome.changed or outcome.message != before or due_at is not None or deadline_at is not None:
             self.touch(loaded, due_at=due_at, deadline_at=deadline_at)
         if outcome.kind is MoveKind.CORRECT:
@@ -465,7 +497,7 @@ class Changes:
 
     def give_part(self, message_id: str, part_no: int) -> PartRecord | None:
         """Take over the writing of a part that changed; None if it did not."""
-        return self._parts.pop((message_id, part_no), None)
+        return self._parts.pop((message_id, part_no), None) or self._states.pop((message_id, part_no), None)
 
     def born(self, loaded: Loaded) -> None:
         """A message that was stored with its end already (an abort at admission): event and callbacks."""
@@ -488,6 +520,8 @@ class Changes:
         if self._parts:
             rows = [(key[0], key[1], part.state, *_record_values(part)) for key, part in self._parts.items()]
             tx.run(_UPDATE_PARTS, rows)
+        if self._states:
+            tx.run(SET_STATES, [(*key, part.state) for key, part in self._states.items()])
         if self._messages:
             self._write_messages()
         if self._firsts:
@@ -598,7 +632,7 @@ def report_of(tx: Tx, batch_id: str, loaded: Loaded, full: bool) -> BatchReport:
     return BatchReport(batch_id, loaded.account_id, len(rows), row[21], KIND[row[22]], True, counts)
 
 
-# --- views for readers -----------------------------------------------------------------------------------------------
+# --- views for readers ------------------------------------------------------------------------------------------------
 
 
 def view_columns() -> tuple[Any, ...]:

@@ -17,7 +17,16 @@ from kvitto.store.api import SubmitAnswer, SubmitFate
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx
 from kvitto.store.verbs.admission import read_content
-from kvitto.store.verbs.changes import Changes, Loaded, batch_key, load_parts, message_of, read_part, select_loaded
+from kvitto.store.verbs.changes import (
+    SET_STATES,
+    Changes,
+    Loaded,
+    batch_key,
+    load_parts,
+    lone_part,
+    message_of,
+    select_loaded,
+)
 
 __all__ = [
     "ANSWER_PARTS",
@@ -66,7 +75,7 @@ class DoubtVerdict(NamedTuple):
     now: int
 
 
-# --- claims ------------------------------------------------------------------------------------------------------------
+# --- claims -----------------------------------------------------------------------------------------------------------
 
 _DUE: Final = Statement(
     lambda _: (
@@ -170,8 +179,8 @@ def _claim(tx: Tx, scope: Scope, claim: Claim) -> list[Claimed]:
     rows = [
         row for route in (claim.link, "") for row in tx.run(_DUE, route=route, now=claim.now, n=max(1, claim.parts))
     ]
-    rows.sort(key=lambda row: row[6])
-    again = {row[0]: [] for row in rows if row[5]} if any(row[5] for row in rows) else {}
+    rows.sort(key=lambda row: (row[6], row[0]))
+    again: dict[str, list[int]] = {row[0]: [] for row in rows if row[5]}
     if again:
         for message_id, part_no in tx.run(_WAITING_PARTS, [(one,) for one in again]):
             again[message_id].append(part_no)
@@ -198,7 +207,8 @@ def _claimed(row: Sequence[Any], todo: tuple[int, ...]) -> Claimed:
 
 def _write_claims(tx: Tx, scope: Scope, claim: Claim, taken: Sequence[Claimed]) -> None:
     tx.run(_LEAVE_QUEUE, [(one.message_id,) for one in taken])
-    fresh, again = [], []
+    fresh: list[tuple[Any, ...]] = []
+    again: list[tuple[Any, ...]] = []
     for one in taken:
         rows = again if one.attempts else fresh
         for part_no in one.todo:
@@ -209,22 +219,13 @@ def _write_claims(tx: Tx, scope: Scope, claim: Claim, taken: Sequence[Claimed]) 
         tx.run(_REWRITE_PARTS, again)
 
 
-# --- answers -----------------------------------------------------------------------------------------------------------
+# --- answers ----------------------------------------------------------------------------------------------------------
 
 _MESSAGES_OF_PARTS: Final = Statement(
     lambda r: select_loaded(
         (
             t.part.c.part_no,
             t.part.c.state,
-            t.part.c.status,
-            t.part.c.reason,
-            t.part.c.since_at,
-            t.part.c.done_at,
-            t.part.c.error_source,
-            t.part.c.error_text,
-            t.part.c.error_net_type,
-            t.part.c.error_net_code,
-            t.part.c.error_command_status,
         ),
         r.join(t.part, (t.part.c.message_id == r.c.id) & (t.part.c.part_no == r.c.no)).join(
             t.message, t.message.c.id == t.part.c.message_id
@@ -280,11 +281,11 @@ def load_for_parts(tx: Tx, keys: Sequence[PartKey]) -> dict[str, Loaded]:
     loaded: dict[str, Loaded] = {}
     several: dict[str, Loaded] = {}
     for row in tx.run(_MESSAGES_OF_PARTS, keys):
-        one = Loaded(row[11:])
+        one = Loaded(row[2:])
         if one.parts > 1:
             several.setdefault(one.id, one)
         else:
-            one.set_parts((read_part(row, -1),))
+            one.set_parts((lone_part(row[0], row[1], one.record),))
             loaded[one.id] = one
     load_parts(tx, list(several.values()))
     loaded.update(several)
@@ -297,7 +298,7 @@ def record_answers(tx: Tx, scope: Scope, items: Sequence[Answers]) -> list[list[
     accepted: list[tuple[Any, ...]] = []
     named: list[tuple[Any, ...]] = []
     known: list[list[tuple[str, str]]] = []
-    changes = Changes(tx, scope, max(answer.at for item in items for answer in item.answers))
+    changes = Changes(tx, scope, max((answer.at for item in items for answer in item.answers), default=0))
     for item in items:
         found: list[tuple[str, str]] = []
         for answer in item.answers:
@@ -334,14 +335,8 @@ def _answer(changes: Changes, one: Loaded, answer: SubmitAnswer) -> PartRecord |
     return None
 
 
-# --- parts that were not answered ------------------------------------------------------------------------------------------
+# --- parts that were not answered -------------------------------------------------------------------------------------
 
-_SET_STATE: Final = Statement(
-    lambda r: update(t.part).values(state=r.c.state).where(t.part.c.message_id == r.c.id, t.part.c.part_no == r.c.no),
-    id=Str,
-    no=Int,
-    state=Str,
-)
 _BACK_TO_QUEUE: Final = Statement(
     lambda r: (
         update(t.message)
@@ -360,6 +355,20 @@ _PARTS_IN_STATE: Final = Statement(
     id=Str,
     no=Int,
 )
+_DOUBTFUL: Final = Statement(
+    lambda r: (
+        select(t.part.c.message_id, t.part.c.part_no)
+        .select_from(
+            r.join(t.part, (t.part.c.message_id == r.c.id) & (t.part.c.part_no == r.c.no)).join(
+                t.message, t.message.c.id == t.part.c.message_id
+            )
+        )
+        .where(t.part.c.state == str(PartState.IN_DOUBT), t.message.c.status == str(Status.QUEUED))
+    ),
+    id=Str,
+    no=Int,
+)
+"""Parts in doubt whose message has not ended: the others wait for nobody's word, only for a late receipt (R45)."""
 
 
 def record_fates(tx: Tx, scope: Scope, items: Sequence[Fates]) -> list[None]:
@@ -370,14 +379,14 @@ def record_fates(tx: Tx, scope: Scope, items: Sequence[Fates]) -> list[None]:
         doubtful = [fate.key for fate in item.fates if fate.in_doubt and fate.key in written]
         unsent = [fate.key for fate in item.fates if not fate.in_doubt and fate.key in written]
         if doubtful:
-            tx.run(_SET_STATE, [(*key, str(PartState.IN_DOUBT)) for key in doubtful])
+            tx.run(SET_STATES, [(*key, str(PartState.IN_DOUBT)) for key in doubtful])
         if unsent:
             _requeue(tx, unsent, item.now)
     return [None] * len(items)
 
 
 def _requeue(tx: Tx, keys: Sequence[PartKey], now: int) -> None:
-    tx.run(_SET_STATE, [(*key, str(PartState.WAITING)) for key in keys])
+    tx.run(SET_STATES, [(*key, str(PartState.WAITING)) for key in keys])
     tx.run(_BACK_TO_QUEUE, [(message_id, now) for message_id in {key[0] for key in keys}])
 
 
@@ -389,7 +398,7 @@ def resolve_doubts(tx: Tx, scope: Scope, items: Sequence[DoubtVerdict]) -> list[
 def _resolve(tx: Tx, scope: Scope, item: DoubtVerdict) -> int:
     if not item.keys:
         return 0
-    keys = [PartKey(*row) for row in tx.run(_PARTS_IN_STATE, item.keys, state=str(PartState.IN_DOUBT))]
+    keys = [PartKey(*row) for row in tx.run(_DOUBTFUL, item.keys)]
     if not keys:
         return 0
     if item.resend:

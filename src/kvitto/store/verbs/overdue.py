@@ -1,7 +1,8 @@
 """What time alone decides (R40, R44, R58, P5): aborts that fall due, validity over, the wait for a receipt over.
 
-A message carries one ``deadline_at``: first the moment its validity ends (or, for one that will not be sent, the moment it
-falls due); once the SMSC may have it, the end of the wait for its receipt. When a deadline passes, the status machine
+A message carries one ``deadline_at``: first the moment its validity ends (or, for one that will not be sent, the
+moment it falls due); once the SMSC may have it, the end of the wait for its receipt. When a deadline passes, the
+status machine
 is asked; what it keeps gets the next deadline. Must not know: clocks. Next: ``kvitto.core.status``.
 """
 

@@ -22,7 +22,7 @@ from kvitto.core.model import (
 )
 from kvitto.store import schema as t
 from kvitto.store.api import InDoubtPart, TraceEntry
-from kvitto.store.statements import Int, Statement, Str, Tx
+from kvitto.store.statements import Int, Kind, Statement, Str, Tx, Whole
 from kvitto.store.verbs.accounts import account_columns
 from kvitto.store.verbs.admission import batch_columns, read_batch
 from kvitto.store.verbs.callbacks import count_by_status
@@ -45,10 +45,11 @@ __all__ = [
 ]
 
 LIST_DAYS: Final = 14
-"""Batches older than this are not listed (docs/dialects/sinch.md 6.1); by id they can be read as long as they are kept."""
+"""Batches older than this are not listed (docs/dialects/sinch.md 6.1); by id they can be read as long as they are kept.
+"""
 _DAY_MS: Final = 86_400_000
 
-# --- accounts ----------------------------------------------------------------------------------------------------------
+# --- accounts ---------------------------------------------------------------------------------------------------------
 
 _ACCOUNT_BY: Final[dict[str, Statement]] = {
     "name": Statement(
@@ -88,7 +89,7 @@ def account_rows(tx: Tx) -> list[Any]:
     return tx.run(_ACCOUNTS)
 
 
-# --- batches -------------------------------------------------------------------------------------------------------------
+# --- batches ----------------------------------------------------------------------------------------------------------
 
 _BATCH: Final = Statement(
     lambda _: select(*batch_columns()).where(
@@ -144,7 +145,7 @@ def batch_page(tx: Tx, account_id: str, wanted: BatchFilter, page: int, page_siz
     return BatchPage(total, [read_batch(row) for row in rows])
 
 
-# --- messages ------------------------------------------------------------------------------------------------------------
+# --- messages ---------------------------------------------------------------------------------------------------------
 
 _WITH_BATCH: Final = t.message.join(t.batch, t.batch.c.id == batch_key(t.message.c.id))
 _IN_BATCH: Final = t.message.c.id.between(bindparam("first", type_=Str), bindparam("last", type_=Str))
@@ -251,14 +252,14 @@ def _list_filter() -> Any:
 _LIST_GROUPS: Final = Statement(
     lambda _: select(*_GROUP, func.count()).select_from(_WITH_BATCH).where(_list_filter()).group_by(*_GROUP)
 )
-_KEY: Final = {f"k{index}": (Int if index in (4, 5, 6) else Str) for index in range(8)}
+_KEY: Final[dict[str, Kind]] = {f"k{index}": (Int if index in (4, 5, 6) else Str) for index in range(8)}
 
 
 def _same(column: Any, value: Any) -> Any:
     return column.is_not_distinct_from(value)
 
 
-_LIST_PAGE: Final = Statement(
+_LIST_PAGE: Final = Whole(
     lambda r: (
         select(*view_columns())
         .select_from(_WITH_BATCH)
@@ -301,7 +302,7 @@ def message_page(tx: Tx, account_id: str, wanted: MessageFilter, page: int, page
     return MessagePage(total, [read_view(row, first_final=wanted.first_final) for row in rows])
 
 
-# --- for the operator and the loops -----------------------------------------------------------------------------------------
+# --- for the operator and the loops -----------------------------------------------------------------------------------
 
 _NEXT_DUE: Final = Statement(
     lambda _: select(func.min(t.message.c.due_at)).where(
@@ -367,7 +368,7 @@ def backlog(tx: Tx) -> dict[str, int]:
     return {name: tx.run(statement)[0][0] for name, statement in _BACKLOG.items()}
 
 
-# --- one message's story ------------------------------------------------------------------------------------------------------
+# --- one message's story ----------------------------------------------------------------------------------------------
 
 _BY_NUMBER: Final = Statement(
     lambda _: (

@@ -19,8 +19,8 @@ from kvitto.core.status import FINAL, MoveKind, Reason, ReceiptRead, Status
 from kvitto.store import schema as t
 from kvitto.store.api import IncomingMessage, ReceiptResult, ReceivedReceipt
 from kvitto.store.commits import Scope
-from kvitto.store.statements import Int, Statement, Str, Tx
-from kvitto.store.verbs.changes import Changes, Loaded, load_parts, read_part, select_loaded
+from kvitto.store.statements import Int, Kind, Statement, Str, Tx
+from kvitto.store.verbs.changes import Changes, Loaded, load_parts, lone_part, select_loaded
 from kvitto.store.verbs.dispatch import NAME_PARTS
 
 __all__ = [
@@ -61,15 +61,6 @@ _BY_FOLDED: Final = Statement(
             r.c.n,
             t.part.c.part_no,
             t.part.c.state,
-            t.part.c.status,
-            t.part.c.reason,
-            t.part.c.since_at,
-            t.part.c.done_at,
-            t.part.c.error_source,
-            t.part.c.error_text,
-            t.part.c.error_net_type,
-            t.part.c.error_net_code,
-            t.part.c.error_command_status,
             t.part.c.link,
             t.part.c.grp,
             t.part.c.smsc_message_id,
@@ -83,7 +74,7 @@ _BY_FOLDED: Final = Statement(
     grp=Str,
     folded=Str,
 )
-_RECEIPT: Final = {
+_RECEIPT: Final[dict[str, Kind]] = {
     "id": Int,
     "account_id": Str,
     "link": Str,
@@ -146,10 +137,7 @@ def record_receipts(tx: Tx, scope: Scope, items: Sequence[Sequence[ReceivedRecei
     rows: list[tuple[Any, ...]] = []
     keys: list[tuple[str, str, int]] = []
     for receipt_id, one in zip(tx.new_ids("receipt", len(flat)), flat, strict=True):
-        if one.receipt is None:
-            verdict = _Verdict(ReceiptOutcome.UNPARSEABLE)
-        else:
-            verdict = next(decided)
+        verdict = _Verdict(ReceiptOutcome.UNPARSEABLE) if one.receipt is None else next(decided)
         parked = verdict.outcome is ReceiptOutcome.PARKED
         if parked and one.receipt is not None:
             ids = candidate_keys(one.receipt.tlv_id, one.receipt.text_id, one.rules)
@@ -229,18 +217,18 @@ def _candidates(tx: Tx, receipts: Sequence[Parked]) -> dict[int, list[_Found]]:
     loaded: dict[str, Loaded] = {}
     several: dict[str, Loaded] = {}
     for row in tx.run(_BY_FOLDED, wanted) if wanted else ():
-        message_id = row[16]
+        index, part_no, state, link, group, smsc_id, written_at, message_id = row[:8]
         one = loaded.get(message_id)
         if one is None:
-            one = loaded[message_id] = Loaded(row[16:])
+            one = loaded[message_id] = Loaded(row[7:])
             if one.parts > 1:
                 several[message_id] = one
             else:
-                one.set_parts((read_part(row),))
-        candidate = Candidate((message_id, row[1]), row[13], row[14], one.recipient, row[15], False)
-        here = found.setdefault(row[0], [])
+                one.set_parts((lone_part(part_no, state, one.record),))
+        candidate = Candidate((message_id, part_no), group, smsc_id, one.recipient, written_at, False)
+        here = found.setdefault(index, [])
         if all(known.candidate.key != candidate.key for known in here):
-            here.append(_Found(one, row[1], row[12], row[15], candidate))
+            here.append(_Found(one, part_no, link, written_at, candidate))
     load_parts(tx, list(several.values()))
     return found
 
@@ -291,7 +279,7 @@ def record_incoming(tx: Tx, scope: Scope, items: Sequence[Sequence[IncomingMessa
     return [None] * len(items)
 
 
-# --- parked receipts (R33) -------------------------------------------------------------------------------------------------
+# --- parked receipts (R33) --------------------------------------------------------------------------------------------
 
 
 class _Stored(msgspec.Struct, array_like=True):
@@ -413,7 +401,9 @@ _SETTLE: Final = Statement(
     part_no=Int,
     next_try_at=Int,
 )
-_FORGET_KEYS: Final = Statement(lambda r: delete(t.parked_key).where(t.parked_key.c.receipt_id == r.c.id), id=Int)
+_FORGET_KEYS: Final = Statement(
+    lambda r: delete(t.parked_key).where(t.parked_key.c.receipt_id.in_(select(r.c.id))), id=Int
+)
 _ANY_PARKED: Final = Statement(lambda _: select(t.parked_key.c.receipt_id).limit(1))
 
 
@@ -482,7 +472,7 @@ def _next_try(one: Parked, now: int) -> int | None:
     return now + _LATER_RETRY_MS
 
 
-# --- adoption (R33, last sentence) -----------------------------------------------------------------------------------------
+# --- adoption (R33, last sentence) ------------------------------------------------------------------------------------
 
 _IN_DOUBT_OF: Final = Statement(
     lambda r: select_loaded(
@@ -505,11 +495,11 @@ def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_V
         return result
     groups = {parked[index].group for index in ripe}
     loaded: dict[str, Loaded] = {}
-    doubtful: dict[object, tuple[DoubtfulPart, str]] = {}
+    doubtful: dict[object, tuple[DoubtfulPart, str, tuple[str, int]]] = {}
     for row in tx.run(_IN_DOUBT_OF, [(group,) for group in sorted(groups)]):
         one = loaded.setdefault(row[4], Loaded(row[4:]))
         key = (one.id, row[0])
-        doubtful[key] = (DoubtfulPart(key, row[1], one.recipient, row[3]), row[2])
+        doubtful[key] = (DoubtfulPart(key, row[1], one.recipient, row[3]), row[2], key)
     if not doubtful:
         return result
     load_parts(tx, list(loaded.values()))
@@ -517,11 +507,12 @@ def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_V
     names: list[tuple[Any, ...]] = []
     for index in ripe:
         waiting = parked[index]
-        fit = adopt(waiting.receipt, waiting.group, waiting.at, [part for part, _ in doubtful.values()], waiting.rules)
+        fit = adopt(
+            waiting.receipt, waiting.group, waiting.at, [part for part, _, _ in doubtful.values()], waiting.rules
+        )
         if fit is None:
             continue
-        part, link = doubtful.pop(fit.key)
-        message_id, part_no = fit.key  # type: ignore[misc]  # our own key, made above
+        part, link, (message_id, part_no) = doubtful.pop(fit.key)
         item = _Found(
             loaded[message_id],
             part_no,

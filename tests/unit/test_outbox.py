@@ -1,0 +1,475 @@
+"""The callback sender, against a scripted store, client and dialect."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from kvitto.callbacks.outbox import Outbox, OutboxLimits
+from kvitto.callbacks.post import PostFailure, PostRequest, PostResult
+from kvitto.core.errors import StoreUnavailable
+from kvitto.core.model import Account, CallbackDue, CallbackResult, CallbackState, ContentKind, MessageView
+from kvitto.core.status import NO_ERROR, Note, Reason, Status
+from kvitto.dialects.base import RetryDecision
+from tests.support.clock import FakeClock
+from tests.support.rig import eventually
+from tests.support.scripted import settle
+
+ACCOUNT = Account(id="A", name="acme", service_plan_id="p", username="u", callback_secret="s")
+URL = "http://sink.example/a"
+
+
+def due(id: int, *, url: str = URL, account: str = "A", message: str = "", **changes: Any) -> CallbackDue:
+    view = MessageView(
+        id=message or f"m{id}",
+        batch_id="b",
+        account_id=account,
+        recipient="46701234567",
+        status=Status.DELIVERED,
+        reason=Reason.DELIVERED,
+        since_at=0,
+        done_at=None,
+        error=NO_ERROR,
+        parts=1,
+        notes=Note.NONE,
+        created_at=0,
+        client_reference=None,
+        kind=ContentKind.TEXT,
+        max_parts=None,
+    )
+    one = CallbackDue(id, account, "test", url, view, False, 0, 0, None)
+    return one._replace(**changes)
+
+
+class ScriptedDialect:
+    """Everything but 2xx is tried again after five seconds; 400 never."""
+
+    callback_timeout_s = 7.0
+
+    def __init__(self) -> None:
+        self.judged: list[tuple[int | None, float | None]] = []
+        self.breaks_on: set[int] = set()
+
+    def render(self, due: CallbackDue) -> bytes:
+        if due.id in self.breaks_on:
+            raise ValueError("cannot")
+        return b"{%d}" % due.id
+
+    def headers(self, body: bytes, account: Account, *, nonce: str, now: int) -> list[tuple[str, str]]:
+        return [("X-Signed", f"{account.callback_secret}.{len(nonce)}.{now}")]
+
+    def judge(
+        self, due: CallbackDue, status_code: int | None, body: bytes, retry_after_s: float | None, now: int
+    ) -> RetryDecision:
+        self.judged.append((status_code, retry_after_s))
+        if status_code is not None and 200 <= status_code < 300:
+            return RetryDecision(True, None)
+        return RetryDecision(False, None if status_code == 400 else now + 5_000)
+
+
+class ScriptedClient:
+    """Keeps what is started until the test says what became of it."""
+
+    def __init__(self) -> None:
+        self.open: list[tuple[PostRequest, Any]] = []
+        self.started: list[PostRequest] = []
+
+    def start(self, request: PostRequest, on_done: Any) -> None:
+        self.open.append((request, on_done))
+        self.started.append(request)
+
+    def finish(self, body: bytes | None = None, result: PostResult | None = None) -> None:
+        """End one post: the oldest, or the one with this body."""
+        index = 0 if body is None else next(i for i, (request, _) in enumerate(self.open) if request.body == body)
+        request, on_done = self.open.pop(index)
+        on_done(request, result or PostResult(200, elapsed_ms=3))
+
+    def bodies(self) -> list[bytes]:
+        return [request.body for request in self.started]
+
+
+class ScriptedStore:
+    def __init__(self) -> None:
+        self.recorded: list[list[CallbackResult]] = []
+        self.waiting: list[asyncio.Future[None]] = []
+        self.held = False
+        self.away = False
+        self.pending: list[CallbackDue] = []
+        self.next_at: int | None = None
+        self.taker: Any = None
+        self.claims: list[int] = []
+        self.stumbles_on: set[int] = set()
+
+    def set_callback_handoff(self, taker: Any) -> None:
+        self.taker = taker
+
+    def record_attempts(self, results: Sequence[CallbackResult]) -> "asyncio.Future[None]":
+        future = asyncio.get_running_loop().create_future()
+        if self.away:
+            future.set_exception(StoreUnavailable("away"))
+        elif self.stumbles_on & {result.id for result in results}:
+            future.set_exception(RuntimeError("stumbled"))
+        else:
+            self.recorded.append(list(results))
+            if self.held:
+                self.waiting.append(future)
+            else:
+                future.set_result(None)
+        return future
+
+    def release(self) -> None:
+        for future in self.waiting:
+            future.set_result(None)
+        self.waiting.clear()
+
+    def claim_callbacks(self, now: int, limit: int) -> "asyncio.Future[list[CallbackDue]]":
+        self.claims.append(limit)
+        future = asyncio.get_running_loop().create_future()
+        found, self.pending = self.pending[:limit], self.pending[limit:]
+        future.set_result(found)
+        return future
+
+    async def next_callback_at(self) -> int | None:
+        return self.next_at
+
+    def results(self) -> list[CallbackResult]:
+        return [result for group in self.recorded for result in group]
+
+
+class Bench:
+    def __init__(self, clock: FakeClock, **limits: Any) -> None:
+        self.clock = clock
+        self.store = ScriptedStore()
+        self.client = ScriptedClient()
+        self.dialect = ScriptedDialect()
+        self.accounts: dict[str, Account | None] = {"A": ACCOUNT, "B": ACCOUNT}
+        self.lookups = 0
+        self.outbox = Outbox(
+            cast("Any", self.store),
+            self.client,
+            {"test": cast("Any", self.dialect)},
+            self.look_up,
+            clock,
+            limits=OutboxLimits(**limits),
+        )
+
+    async def look_up(self, account_id: str) -> Account | None:
+        self.lookups += 1
+        return self.accounts.get(account_id)
+
+    async def take(self, *callbacks: CallbackDue) -> None:
+        self.outbox.take(list(callbacks))
+        await settle(10)
+
+    async def finish(self, body: bytes | None = None, result: PostResult | None = None) -> None:
+        self.client.finish(body, result)
+        await settle()
+
+
+@pytest.fixture
+async def make(clock: FakeClock):
+    benches: list[Bench] = []
+
+    def _make(**limits: Any) -> Bench:
+        bench = Bench(clock, **{"stop_s": 0.01, **limits})
+        benches.append(bench)
+        bench.outbox.start()
+        return bench
+
+    yield _make
+    for bench in benches:
+        await bench.outbox.stop()
+
+
+async def test_a_callback_is_posted_with_the_dialects_body_headers_and_time(make, clock):
+    bench = make()
+    await bench.take(due(1))
+    (request,) = bench.client.started
+    assert (request.url, request.body, request.timeout_s) == (URL, b"{1}", 7.0)
+    assert request.headers == [
+        (b"X-Signed", b"s.32.%d" % clock.now()),
+        (b"Content-Type", b"application/json"),
+    ]
+    await bench.finish()
+    assert bench.store.results() == [CallbackResult(1, CallbackState.DONE, clock.now(), None, None, 200, None, 3)]
+
+
+async def test_a_failed_attempt_is_stored_with_its_next_time_and_when_it_first_failed(make, clock):
+    bench = make()
+    await bench.take(due(1), due(2, first_failed_at=77, attempts=3))
+    await bench.finish(b"{1}", PostResult(503, elapsed_ms=9))
+    await bench.finish(b"{2}", PostResult(None, PostFailure.CONNECT, "refused"))
+    first, second = bench.store.results()
+    assert first == CallbackResult(
+        1, CallbackState.PENDING, clock.now(), clock.now() + 5_000, clock.now(), 503, "HTTP 503", 9
+    )
+    assert (second.state, second.first_failed_at, second.status_code) == (CallbackState.PENDING, 77, None)
+    assert second.error == "connect: refused"
+
+
+async def test_half_an_answer_is_no_answer(make):
+    bench = make()
+    await bench.take(due(1))
+    await bench.finish(None, PostResult(200, PostFailure.CLOSED, "cut"))
+    assert bench.dialect.judged == [(None, None)]
+    assert bench.store.results()[0].state is CallbackState.PENDING
+
+
+async def test_a_final_refusal_gives_up(make):
+    bench = make()
+    await bench.take(due(1))
+    await bench.finish(None, PostResult(400))
+    assert bench.store.results()[0].state is CallbackState.GIVEN_UP
+    assert bench.outbox.given_up == 1
+
+
+@pytest.mark.parametrize("failure", [PostFailure.BAD_URL, PostFailure.BAD_REQUEST])
+async def test_what_can_never_be_posted_gives_up_at_once(make, failure: PostFailure):
+    bench = make()
+    await bench.take(due(1))
+    await bench.finish(None, PostResult(None, failure, "wrong"))
+    assert bench.store.results()[0].state is CallbackState.GIVEN_UP
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(b"120", 120.0), (b"Mon, 09 Mar 2026 14:06:00 GMT", 60.0), (b"soon", None), (b"", None)],
+)
+async def test_retry_after_is_read_in_both_its_forms(make, value: bytes, seconds: float | None):
+    bench = make()
+    await bench.take(due(1))
+    await bench.finish(None, PostResult(503, headers={b"retry-after": value}))
+    assert bench.dialect.judged == [(503, seconds)]
+
+
+async def test_p12_an_endpoint_holds_only_its_own_slots(make):
+    bench = make(per_endpoint=2)
+    await bench.take(*[due(n) for n in range(1, 6)], due(6, url="http://other.example/"), due(7, account="B"))
+    assert sorted(bench.client.bodies()) == [b"{1}", b"{2}", b"{6}", b"{7}"]
+    await bench.finish(b"{1}")
+    assert bench.client.bodies()[-1] == b"{3}"
+
+
+async def test_endpoints_take_turns(make):
+    bench = make(in_flight=2)
+    await bench.take(*[due(n) for n in range(1, 5)], *[due(n, url="http://other.example/") for n in range(5, 8)])
+    for _ in range(5):
+        await bench.finish()
+    assert bench.client.bodies() == [b"{1}", b"{5}", b"{2}", b"{6}", b"{3}", b"{7}", b"{4}"]
+
+
+async def test_p15_a_callback_waits_for_an_earlier_one_of_the_same_message(make):
+    bench = make()
+    await bench.take(due(1, message="m"), due(2, message="m"), due(3, message="m"), due(4))
+    assert bench.client.bodies() == [b"{1}", b"{4}"]
+    await bench.finish(b"{4}")
+    assert bench.client.bodies() == [b"{1}", b"{4}"]
+    await bench.finish(b"{1}")
+    await bench.finish(b"{2}", PostResult(503))
+    assert bench.client.bodies() == [b"{1}", b"{4}", b"{2}", b"{3}"]
+
+
+async def test_results_are_stored_in_groups_one_group_at_a_time(make):
+    bench = make()
+    bench.store.held = True
+    await bench.take(*[due(n) for n in range(1, 6)])
+    bench.client.finish()
+    bench.client.finish()
+    await settle()
+    assert [[result.id for result in group] for group in bench.store.recorded] == [[1, 2]]
+    for _ in range(3):
+        await bench.finish()
+    assert len(bench.store.recorded) == 1
+    bench.store.release()
+    await settle()
+    assert [[result.id for result in group] for group in bench.store.recorded] == [[1, 2], [3, 4, 5]]
+
+
+async def test_room_counts_what_is_in_hand_until_its_result_is_stored(make):
+    bench = make(in_hand=3)
+    bench.store.held = True
+    assert bench.store.taker is bench.outbox
+    await bench.take(due(1), due(2))
+    assert bench.outbox.room() == 1
+    await bench.finish()
+    assert bench.outbox.room() == 1
+    bench.store.release()
+    await settle()
+    assert bench.outbox.room() == 2
+
+
+async def test_a_callback_that_is_in_hand_is_not_taken_twice(make):
+    bench = make()
+    await bench.take(due(1))
+    await bench.take(due(1))
+    assert bench.client.bodies() == [b"{1}"]
+
+
+async def test_results_are_kept_while_the_store_is_away_and_stored_once(make, monkeypatch):
+    monkeypatch.setattr("kvitto.callbacks.outbox.STORE_PAUSE_S", 0.01)
+    bench = make()
+    bench.store.away = True
+    await bench.take(due(1))
+    await bench.finish()
+    assert bench.store.recorded == []
+    bench.store.away = False
+    await eventually(lambda: bench.store.recorded)
+    assert [result.id for result in bench.store.results()] == [1]
+    assert len(bench.client.started) == 1
+
+
+async def test_a_result_that_the_store_stumbles_over_does_not_take_its_neighbours_along(make):
+    bench = make()
+    bench.store.stumbles_on = {2}
+    await bench.take(due(1), due(2), due(3))
+    for _ in range(3):
+        bench.client.finish()
+    await settle(20)
+    assert sorted(result.id for result in bench.store.results()) == [1, 3]
+    assert bench.outbox.room() == OutboxLimits().in_hand
+
+
+async def test_due_callbacks_are_claimed_by_the_poll_as_far_as_there_is_room(clock):
+    bench = Bench(clock, in_hand=2)
+    bench.store.next_at = clock.now()
+    bench.store.pending = [due(1), due(2), due(3)]
+    bench.outbox.start()
+    await settle(20)
+    assert bench.client.bodies() == [b"{1}", b"{2}"]
+    assert bench.store.claims == [2]
+    await bench.finish()
+    await bench.finish()
+    await settle(20)
+    assert bench.client.bodies() == [b"{1}", b"{2}", b"{3}"]
+    await bench.finish()
+    await bench.outbox.stop()
+
+
+async def test_nothing_is_claimed_before_it_is_due(clock):
+    bench = Bench(clock)
+    bench.store.next_at = clock.now() + 1
+    bench.outbox.start()
+    await settle()
+    assert bench.store.claims == []
+    await bench.outbox.stop()
+
+
+async def test_an_account_is_looked_up_once_a_second_and_used_as_it_then_is(make, clock):
+    bench = make()
+    await bench.take(due(1), due(2), due(3, url="http://other.example/"))
+    assert bench.lookups == 1
+    bench.accounts["A"] = None
+    clock.advance(1.1)
+    await bench.take(due(4))
+    assert bench.lookups == 2
+    assert bench.store.results()[-1].state is CallbackState.GIVEN_UP
+    assert bench.store.results()[-1].id == 4
+
+
+async def test_the_accounts_allow_list_goes_with_the_post(make):
+    bench = make()
+    bench.accounts["A"] = Account(
+        id="A", name="n", service_plan_id="p", username="u", allow_callbacks_to=("10.1.0.0/16",)
+    )
+    await bench.take(due(1))
+    policy = bench.client.started[0].policy
+    assert policy.permits("10.1.2.3")
+    assert not policy.permits("127.0.0.1")
+
+
+async def test_an_account_that_cannot_be_looked_up_now_keeps_its_callbacks_waiting(clock, monkeypatch):
+    monkeypatch.setattr("kvitto.callbacks.outbox.STORE_PAUSE_S", 0.0)
+    bench = Bench(clock)
+    failures = [StoreUnavailable("away"), StoreUnavailable("away")]
+
+    async def look_up(account_id: str) -> Account | None:
+        if failures:
+            raise failures.pop()
+        return ACCOUNT
+
+    bench.outbox._look_up = look_up
+    bench.outbox.start()
+    await bench.take(due(1))
+    await settle(20)
+    assert bench.client.bodies() == [b"{1}"]
+    await bench.finish()
+    await bench.outbox.stop()
+
+
+async def test_a_callback_that_cannot_be_rendered_ends_and_does_not_stop_the_others(make):
+    bench = make()
+    bench.dialect.breaks_on = {1}
+    await bench.take(due(1), due(2))
+    assert bench.client.bodies() == [b"{2}"]
+    assert [(result.id, result.state) for result in bench.store.results()] == [(1, CallbackState.GIVEN_UP)]
+
+
+async def test_a_callback_of_an_unknown_dialect_waits_for_a_version_that_knows_it(make, clock):
+    bench = make()
+    await bench.take(due(1, dialect="telex"))
+    (result,) = bench.store.results()
+    assert (result.state, result.next_attempt_at) == (CallbackState.PENDING, clock.now() + 3_600_000)
+
+
+async def test_429_silences_the_endpoint_and_halves_it_while_others_go_on(make):
+    bench = make(per_endpoint=4)
+    await bench.take(*[due(n) for n in range(1, 9)])
+    await bench.finish(b"{1}", PostResult(429, headers={b"retry-after": b"30"}))
+    assert bench.client.bodies() == [b"{1}", b"{2}", b"{3}", b"{4}"]
+    await bench.take(due(20, url="http://other.example/"))
+    assert bench.client.bodies()[-1] == b"{20}"
+    endpoint = bench.outbox._by_url[URL, "A"]
+    assert endpoint.limit == 2
+    bench.outbox._resume(endpoint)
+    assert len(bench.client.open) == 4  # three of before, and the other's; none new above the halved limit
+    await bench.finish(b"{2}")
+    await bench.finish(b"{3}")
+    assert bench.client.bodies()[-1] in {b"{5}", b"{6}"}
+
+
+async def test_p12_a_hanging_endpoint_cannot_fill_the_memory(make):
+    bench = make(per_endpoint=8, slow_waiting=3)
+    await bench.take(*[due(n) for n in range(1, 9)])
+    for n in range(1, 9):
+        await bench.finish(b"{%d}" % n, PostResult(None, PostFailure.TIMEOUT, "", elapsed_ms=10_000))
+    await bench.take(*[due(n) for n in range(100, 200)])
+    assert len(bench.client.open) == 8
+    assert bench.outbox.forgotten == 89
+    assert bench.outbox.room() == OutboxLimits().in_hand - 11
+
+
+async def test_p12_what_waited_for_an_endpoint_that_begins_to_hang_gives_up_its_place(make):
+    bench = make(per_endpoint=8, slow_waiting=3)
+    await bench.take(*[due(n) for n in range(1, 100)])
+    for n in range(1, 9):
+        await bench.finish(b"{%d}" % n, PostResult(None, PostFailure.TIMEOUT, "", elapsed_ms=10_000))
+    assert bench.outbox.room() == OutboxLimits().in_hand - len(bench.client.open) - 3
+    await bench.finish(None, PostResult(200, elapsed_ms=5))
+    await bench.take(*[due(n) for n in range(200, 300)])
+    assert bench.outbox.room() < OutboxLimits().in_hand - 100
+
+
+async def test_p28_a_stop_lets_posts_in_flight_finish_and_stores_their_results(clock):
+    bench = Bench(clock, per_endpoint=1, stop_s=5.0)
+    bench.outbox.start()
+    await bench.take(due(1), due(2))
+    stopping = asyncio.create_task(bench.outbox.stop())
+    await settle()
+    assert not stopping.done()
+    assert bench.outbox.room() == 0
+    assert bench.store.taker is None
+    bench.outbox.take([due(3)])
+    await bench.finish()
+    await stopping
+    assert [result.id for result in bench.store.results()] == [1]
+    assert bench.client.bodies() == [b"{1}"]
+    await bench.outbox.stop()
+
+
+async def test_what_the_clients_own_stop_cut_is_not_an_attempt(make):
+    bench = make()
+    await bench.take(due(1))
+    await bench.finish(None, PostResult(None, PostFailure.STOPPED, "stopped"))
+    assert bench.store.results() == []
+    assert bench.outbox.room() == OutboxLimits().in_hand
