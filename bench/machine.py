@@ -1,12 +1,13 @@
 """What the kernel knows about processes: CPU time and memory, read from /proc."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.support.server import children_of
 
-__all__ = ["MachineTime", "cpu_s", "machine_time", "peak_rss_bytes", "tree"]
+__all__ = ["MachineTime", "cpu_s", "machine_time", "peak_rss_bytes", "thread_cpu_s", "tree"]
 
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _USER_FIELD: Final = 11  # behind the closing bracket of the name: utime, stime, cutime, cstime
@@ -37,6 +38,16 @@ def cpu_s(pid: int) -> float:
             continue
         total += sum(map(int, fields[_USER_FIELD : _USER_FIELD + 4]))
     return total / TICKS_PER_S
+
+
+def thread_cpu_s(pid: int) -> dict[int, float]:
+    """CPU seconds of each thread of one process, by the kernel's thread id."""
+    found: dict[int, float] = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            fields = (task / "stat").read_text().rpartition(")")[2].split()
+            found[int(task.name)] = sum(map(int, fields[_USER_FIELD : _USER_FIELD + 2])) / TICKS_PER_S
+    return found
 
 
 def peak_rss_bytes(pid: int) -> int:

@@ -3,9 +3,9 @@
     python -m bench.profile [--output DIR] [--rate 250] [options of bench.run]
 
 Runs scenario (a) twice with py-spy on the server: once counting threads that run, once only the one that holds the
-interpreter's lock (the true bound of one process). Shares of samples times the CPU that the kernel counted give
-microseconds a message. The raw stacks stay in ``--output``, for any flame graph tool. The profiler slows the server
-down; compare shares, and take absolute figures from ``bench.run``.
+interpreter's lock (the true bound of one process). Each thread's samples share out the CPU that the kernel counted for
+it, and give microseconds a message. The raw stacks stay in ``--output``, for any flame graph tool. The profiler slows
+the server down; compare shares, and take absolute figures from ``bench.run``.
 """
 
 import argparse
@@ -14,13 +14,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.machine import thread_cpu_s
 from bench.run import Result, chosen, measure, options_parser, running
 
 __all__ = ["Sampled", "main", "stage_of"]
@@ -52,19 +53,21 @@ STAGES: Final[tuple[tuple[str, str], ...]] = (
 
 
 class Sampled(NamedTuple):
-    """One distinct stack, outermost frame first, and how often it was seen."""
+    """One distinct stack of one thread (the kernel's id), outermost frame first, and how often it was seen."""
 
+    thread: int
     frames: tuple[str, ...]
     times: int
 
 
 def read_raw(text: str) -> Iterator[Sampled]:
-    """py-spy's raw format: ``frame;frame;frame 12``."""
+    """py-spy's raw format: ``thread (4711): name;frame;frame 12``."""
     for line in text.splitlines():
         stack, _, times = line.rpartition(" ")
-        frames = tuple(stack.split(";"))
-        if not WAITING.search(frames[-1]):
-            yield Sampled(frames, int(times))
+        thread, *frames = stack.split(";")
+        found = re.search(r"\((\d+)\)", thread)
+        if frames and found and not WAITING.search(frames[-1]):
+            yield Sampled(int(found[1]), tuple(frames), int(times))
 
 
 def stage_of(frames: Sequence[str]) -> str:
@@ -84,7 +87,7 @@ def _spy(pid: int, output: Path, rate: int, gil: bool) -> "subprocess.Popen[byte
     spy = Path(sys.executable).with_name("py-spy")
     command = [str(spy), "record", "--pid", str(pid), "--format", "raw", "--rate", str(rate), "--output", str(output)]
     process = subprocess.Popen(
-        [*command, "--full-filenames", *(["--gil"] if gil else [])],
+        [*command, "--full-filenames", "--threads", *(["--gil"] if gil else [])],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -98,29 +101,51 @@ def _spy(pid: int, output: Path, rate: int, gil: bool) -> "subprocess.Popen[byte
     return process
 
 
-def _profiled(options: argparse.Namespace, output: Path, gil: bool) -> tuple[Result, list[Sampled]]:
+class Profiled(NamedTuple):
+    """One run under the profiler. ``threads_s``: CPU seconds that each thread used in it."""
+
+    result: Result
+    samples: list[Sampled]
+    threads_s: dict[int, float]
+
+
+def _profiled(options: argparse.Namespace, output: Path, gil: bool) -> Profiled:
     with running(options, chosen(options, "a")) as run:
         spy = _spy(run.server.pid, output, options.rate, gil)
+        before = thread_cpu_s(run.server.pid)
         result = measure(run, options)
+        used = {thread: spent - before.get(thread, 0.0) for thread, spent in thread_cpu_s(run.server.pid).items()}
         # It writes its file when it is interrupted.
         spy.send_signal(2)
         spy.wait(30)
-    return result, list(read_raw(output.read_text()))
+    return Profiled(result, list(read_raw(output.read_text())), used)
 
 
-def by_stage(samples: Iterable[Sampled]) -> Counter[str]:
-    """Samples by stage."""
-    found: Counter[str] = Counter()
-    for sample in samples:
-        found[stage_of(sample.frames)] += sample.times
+def leaf_of(frames: Sequence[str]) -> str:
+    """The function that ran, with the end of its path."""
+    name, _, path = frames[-1].partition(" (")
+    return f"{name} ({'/'.join(path.rpartition(':')[0].split('/')[-2:])})"
+
+
+def ran_us(profiled: Profiled, name_of: Callable[[Sequence[str]], str]) -> dict[str, float]:
+    """Microseconds a message by name: each thread's CPU, as the kernel counted it, shared out over its samples."""
+    seen: Counter[int] = Counter()
+    for sample in profiled.samples:
+        seen[sample.thread] += sample.times
+    found: dict[str, float] = {}
+    for sample in profiled.samples:
+        part_s = profiled.threads_s.get(sample.thread, 0.0) * sample.times / seen[sample.thread]
+        name = name_of(sample.frames)
+        found[name] = found.get(name, 0.0) + part_s / profiled.result.accepted * 1e6
     return found
 
 
-def by_leaf(samples: Iterable[Sampled]) -> Counter[str]:
-    """Samples by the function that ran, with its file."""
-    found: Counter[str] = Counter()
-    for sample in samples:
-        found[re.sub(r":\d+\)$", ")", sample.frames[-1]).replace(str(Path.cwd()) + "/", "")] += sample.times
+def held_us(profiled: Profiled, rate: int, name_of: Callable[[Sequence[str]], str]) -> dict[str, float]:
+    """Microseconds a message by name for which the lock was held: one thread at a time, so samples are time."""
+    found: dict[str, float] = {}
+    for sample in profiled.samples:
+        name = name_of(sample.frames)
+        found[name] = found.get(name, 0.0) + sample.times / rate / profiled.result.accepted * 1e6
     return found
 
 
@@ -140,12 +165,6 @@ def _table(
     return table
 
 
-def _in_us(samples: Counter[str], total_us: float) -> dict[str, float]:
-    """Shares of a whole, in microseconds a message."""
-    all_ = max(1, samples.total())
-    return {key: total_us * times / all_ for key, times in samples.items()}
-
-
 def main() -> None:
     """The command line."""
     parser = options_parser("bench.profile")
@@ -154,20 +173,17 @@ def main() -> None:
     options = parser.parse_args()
     options.messages = options.messages or 20_000
     options.output.mkdir(parents=True, exist_ok=True)
-    plain, running_samples = _profiled(options, options.output / "running.txt", gil=False)
-    _, holding_samples = _profiled(options, options.output / "lock.txt", gil=True)
-    # The lock's holder is one thread at most: its samples are seconds out of the run's seconds.
-    held_us = sum(sample.times for sample in holding_samples) / options.rate / plain.accepted * 1e6
+    ran = _profiled(options, options.output / "running.txt", gil=False)
+    held = _profiled(options, options.output / "lock.txt", gil=True)
     console = Console(width=None if sys.stdout.isatty() else 120)
-    for title, name, count, most in (
-        ("Stages", "stage", by_stage, None),
-        ("Functions, by their own time", "function", by_leaf, LEAVES),
+    for title, name, name_of, most in (
+        ("Stages", "stage", stage_of, None),
+        ("Functions, by their own time", "function", leaf_of, LEAVES),
     ):
-        ran = _in_us(count(running_samples), plain.server_cpu_us)
-        held = _in_us(count(holding_samples), held_us)
-        console.print(_table(title, name, ran, held, most))
+        console.print(_table(title, name, ran_us(ran, name_of), held_us(held, options.rate, name_of), most))
     console.print(
-        f"{plain.end_to_end_per_s:,.0f} messages/s under the profiler; others kept {plain.others_busy:.2f} cores busy; "
+        f"{ran.result.end_to_end_per_s:,.0f} messages/s under the profiler; others kept {ran.result.others_busy:.2f} "
+        f"cores busy; "
         f"stacks in {options.output}"
     )
 

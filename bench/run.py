@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -109,7 +110,7 @@ class Running:
     smsc: subprocess.Popen[bytes]
     sink: subprocess.Popen[bytes]
     database: PostgresCluster | None
-    start_load: Callable[[], None]
+    start_load: Callable[[], subprocess.Popen[bytes]]
 
 
 # ---- starting things
@@ -159,9 +160,10 @@ def running(options: argparse.Namespace, scenario: Scenario, wrapper: Sequence[s
         server.start()
         _await(lambda: board[Counter.BINDS] >= options.binds, "binds")
 
-        def start_load() -> None:
+        def start_load() -> subprocess.Popen[bytes]:
             load = _tool("load", path, scenario, *_load_arguments(options, scenario, server, keys, sink_port))
             stack.callback(_end, load)
+            return load
 
         yield Running(
             board=board, scenario=scenario, server=server, smsc=smsc, sink=sink, database=cluster, start_load=start_load
@@ -174,7 +176,7 @@ def _load_arguments(
     options: argparse.Namespace, scenario: Scenario, server: ServerProcess, keys: AccountKeys, sink_port: int
 ) -> list[object]:
     return [
-        *("--port", server.port, "--path", f"/xms/v1/{keys.service_plan_id}/batches", "--token", keys.api_token),
+        *("--port", server.port, "--path", f"/xms/v1/{keys.service_plan_id}/batches", f"--token={keys.api_token}"),
         *("--callback", f"http://127.0.0.1:{sink_port}/cb", "--batch", scenario.batch),
         *("--connections", options.connections, "--duration", options.duration),
     ]
@@ -209,8 +211,7 @@ def measure(run: Running, options: argparse.Namespace) -> Result:
     if run.database is not None and run.database.pid is not None:
         servers["database"] = run.database.pid
     before, machine = {name: cpu_s(pid) for name, pid in servers.items()}, machine_time()
-    run.start_load()
-    _watch(run.board, options.duration)
+    _watch(run, run.start_load(), options.duration)
     spent = {name: cpu_s(pid) - before[name] for name, pid in servers.items()}
     spent["load"] = run.board[Counter.LOAD_CPU_NS] / NS
     now = machine_time()
@@ -218,14 +219,17 @@ def measure(run: Running, options: argparse.Namespace) -> Result:
     return _result(run, options, spent, others, now.stolen - machine.stolen)
 
 
-def _watch(board: Board, duration_s: float) -> None:
-    """Until all is final, or nothing moves any more, or the time is over."""
+def _watch(run: Running, load: "subprocess.Popen[bytes]", duration_s: float) -> None:
+    """Until all is final, or nothing moves any more, or the time is over. Raises: SystemExit when a process died."""
+    board = run.board
     until = time.monotonic() + duration_s
     seen, moved = (-1, -1), time.monotonic()
     while time.monotonic() < until:
         finished, accepted = board[Counter.RECIPIENTS_FINAL], board[Counter.ACCEPTED_MESSAGES]
         if board[Counter.LOAD_DONE] and finished >= accepted:
             return
+        if (load.poll() and not board[Counter.LOAD_DONE]) or not run.server.running:
+            raise SystemExit(f"bench: load or server died\n{run.server.log_tail()}")
         now = time.monotonic()
         if (finished, accepted) != seen:
             seen, moved = (finished, accepted), now
@@ -329,7 +333,7 @@ ROWS: Final[tuple[tuple[str, Callable[[Result], str]], ...]] = (
 def show(results: Sequence[Result], console: Console) -> None:
     """The table for people."""
     table = Table(title=f"Kvitto over loopback, {os.cpu_count()} cores", title_justify="left")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for result in results:
         table.add_column(f"({result.scenario}) {result.store}\n{SCENARIOS[result.scenario].says}", justify="right")
     for name, cell in ROWS:
@@ -338,16 +342,14 @@ def show(results: Sequence[Result], console: Console) -> None:
 
 
 def as_json(results: Sequence[Result]) -> str:
-    """The line for machines: a list of objects, numbers rounded."""
-    return json.dumps(
-        [
-            {
-                key: round(value, 3) if isinstance(value, float) else value
-                for key, value in dataclasses.asdict(one).items()
-            }
-            for one in results
-        ]
-    )
+    """The line for machines: a list of objects, numbers rounded, null where there is nothing to measure."""
+
+    def told(value: object) -> object:
+        if not isinstance(value, float):
+            return value
+        return None if math.isnan(value) else round(value, 3)
+
+    return json.dumps([{key: told(value) for key, value in dataclasses.asdict(one).items()} for one in results])
 
 
 def options_parser(prog: str) -> argparse.ArgumentParser:
@@ -381,9 +383,9 @@ def main() -> None:
     for name in SCENARIOS if options.scenario == "all" else (options.scenario,):
         with running(options, chosen(options, name)) as run:
             results.append(measure(run, options))
-    show(results, Console(stderr=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 110))
+    show(results, Console(stderr=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 140))
     print(as_json(results))
-    if any(one.lost or one.sms_twice or one.refused for one in results):
+    if any(one.lost or one.sms_twice or one.refused or not one.finished for one in results):
         raise SystemExit(1)
 
 

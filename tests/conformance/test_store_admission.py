@@ -28,7 +28,9 @@ async def test_an_accepted_batch_reads_back_as_it_was_given(house: House):
 
 @pytest.mark.parametrize("kind", list(ContentKind))
 async def test_every_kind_of_content_reads_back(house: House, kind):
-    content = Content(kind=kind, data="00ff", udh="0003", media_url="http://m/", media_subject="s", source_ton=5, source_npi=0)
+    content = Content(
+        kind=kind, data="00ff", udh="0003", media_url="http://m/", media_subject="s", source_ton=5, source_npi=0
+    )
     new = house.plan(content=content, sender=None)
     await house.store.accept_batch(new)
     assert (await house.store.fetch_batch(house.account.id, new.batch.id)).content == content
@@ -129,6 +131,14 @@ async def test_time_that_passed_unused_is_no_credit(house: House):
     assert (await due_times(house, account))[1:] == [house.now, house.now + 500]
 
 
+async def test_a_scheduled_batch_keeps_the_rate_from_its_own_time_and_holds_up_nobody(house: House):
+    account = await house.new_account(rate=2.0)
+    await house.store.accept_batch(house.plan(3, account=account, send_at=house.now + 60_000))
+    await house.store.accept_batch(house.plan(2, account=account))
+    later = house.now + 60_000
+    assert await due_times(house, account) == [later, later + 500, later + 1000, house.now, house.now + 500]
+
+
 async def test_one_accounts_rate_does_not_hold_up_another(house: House):
     slow, quick = await house.new_account(rate=1.0), await house.new_account()
     await house.store.accept_batch(house.plan(5, account=slow))
@@ -146,7 +156,9 @@ async def test_a_scheduled_batch_is_due_at_its_time_and_not_shown_before(house: 
     )
     assert report.visible is False
     recipient = await house.recipient(message)
-    assert await house.store.fetch_message(house.account.id, batch_id, recipient, first_final=True, now=house.now) is None
+    assert (
+        await house.store.fetch_message(house.account.id, batch_id, recipient, first_final=True, now=house.now) is None
+    )
     assert await house.claim() == []
     house.clock.advance(3600)
     assert await house.status(message) == (Status.QUEUED, Reason.SCHEDULED)

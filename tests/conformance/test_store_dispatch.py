@@ -17,7 +17,11 @@ from tests.conformance.house import House, build_receipt
 async def test_a_claim_says_all_that_a_submit_needs(house: House):
     (message,) = await house.send(parts=2, texts={0: "own"}, sender="Bank")
     (one,) = await house.claim()
-    assert (one.message_id, one.account_id, one.recipient) == (message, house.account.id, await house.recipient(message))
+    assert (one.message_id, one.account_id, one.recipient) == (
+        message,
+        house.account.id,
+        await house.recipient(message),
+    )
     assert (one.sender, one.content.text, one.text, one.parts, one.todo) == ("Bank", "hello", "own", 2, (1, 2))
     assert (one.expire_at, one.attempts) == (house.now + 86_400_000, 0)
 
@@ -27,7 +31,9 @@ async def test_a_claimed_message_is_in_flight_and_claimed_once(house: House):
     assert len(await house.claim()) == 1
     assert await house.claim() == []
     assert await house.status(message) == (Status.QUEUED, Reason.IN_FLIGHT)
-    assert await house.parts(message, "state", "link", "node", "written_at") == [("written", "link", "node1", house.now)]
+    assert await house.parts(message, "state", "link", "node", "written_at") == [
+        ("written", "link", "node1", house.now)
+    ]
 
 
 async def test_the_oldest_due_goes_first(house: House):
@@ -94,7 +100,9 @@ async def test_two_nodes_never_claim_the_same_message(postgres_house: House):
     ids = [one for _ in range(40) for one in await house.send(10)]
     taken: list[str] = []
     while True:
-        claims = await asyncio.gather(*[house.claim(7, store=store) for store in (house.store, other) for _ in range(4)])
+        claims = await asyncio.gather(
+            *[house.claim(7, store=store) for store in (house.store, other) for _ in range(4)]
+        )
         if not any(claims):
             break
         taken += [one.message_id for claim in claims for one in claim]
@@ -132,7 +140,11 @@ async def test_r37_answers_to_parts_come_in_any_order_and_each_part_keeps_its_id
 async def test_answers_of_one_batch_may_name_parts_of_many_messages(house: House):
     ids = await house.send(300, parts=[1 + n % 3 for n in range(300)])
     claimed = await house.claim(10_000)
-    answers = [SubmitAnswer(PartKey(one.message_id, part), house.now, 0, f"{part}{one.message_id}") for one in claimed for part in one.todo]
+    answers = [
+        SubmitAnswer(PartKey(one.message_id, part), house.now, 0, f"{part}{one.message_id}")
+        for one in claimed
+        for part in one.todo
+    ]
     await house.store.record_answers("link", "link", answers)
     assert await house.look(select(t.message.c.status).distinct()) == [("DISPATCHED",)]
     assert await house.parts(ids[2], "smsc_message_id") == [f"{part}{ids[2]}" for part in (1, 2, 3)]
@@ -164,7 +176,11 @@ async def test_r11_only_the_refused_part_is_sent_again(house: House):
     house.clock.advance(1)
     (again,) = await house.claim(link="other")
     assert again.todo == (2,)
-    assert await house.parts(message, "link", "state") == [("link", "accepted"), ("other", "written"), ("link", "accepted")]
+    assert await house.parts(message, "link", "state") == [
+        ("link", "accepted"),
+        ("other", "written"),
+        ("link", "accepted"),
+    ]
     await house.answer(message, "b", part=2, link="other")
     assert await house.status(message) == (Status.DISPATCHED, Reason.ACCEPTED)
     assert await house.parts(message, "smsc_message_id") == ["a", "b", "c"]
@@ -271,7 +287,15 @@ async def test_r12_what_was_written_is_held_in_doubt(house: House):
     await house.fate(message, in_doubt=True)
     assert await house.claim() == []
     (part,) = await house.store.list_in_doubt(None)
-    assert part == (message, 1, house.account.name, message[:22] + "0000", await house.recipient(message), "link", written_at)
+    assert part == (
+        message,
+        1,
+        house.account.name,
+        message[:22] + "0000",
+        await house.recipient(message),
+        "link",
+        written_at,
+    )
     assert (await house.status(message))[0] is Status.QUEUED
     assert await house.callbacks() == []
 

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import ssl
+import warnings
+from ipaddress import ip_address
 
 import pytest
 from cryptography import x509
@@ -412,20 +415,25 @@ async def test_the_ordinary_context_trusts_no_authority_of_ours(tmp_path):
         assert endpoint.requests == []
 
 
-async def test_old_tls_is_refused(tmp_path):
-    import ssl
-    import warnings
-
+async def test_https_to_an_address_is_verified_by_address(tmp_path):
     authority = Authority(tmp_path)
-    tls = authority.server_context(x509.DNSName("localhost"))
+    tls = authority.server_context(x509.IPAddress(ip_address("127.0.0.1")))
+    async with Endpoint(ssl=tls) as endpoint, calling(tls=authority.client_context) as client:
+        assert (await post(client, endpoint.url())).status == 200
+
+
+async def test_old_tls_is_refused(tmp_path):
+    authority = Authority(tmp_path)
+    tls = authority.server_context(x509.IPAddress(ip_address("127.0.0.1")))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         tls.minimum_version = ssl.TLSVersion.TLSv1
         tls.maximum_version = ssl.TLSVersion.TLSv1_1
     tls.set_ciphers("ALL:@SECLEVEL=0")
     async with Endpoint(ssl=tls) as endpoint, calling(tls=authority.client_context) as client:
-        result = await post(client, f"https://localhost:{endpoint.port}/")
+        result = await post(client, endpoint.url())
         assert (result.status, result.failure) == (None, PostFailure.TLS)
+        assert endpoint.requests == []
 
 
 async def test_https_to_a_port_that_speaks_no_tls_fails_in_words():

@@ -58,6 +58,8 @@ class Verdict:
     """Numbers whose receipt was answered with 0 and that are not Delivered (P2)."""
     unsent_unlisted: list[str]
     """Numbers that never reached the SMSC, are not final and are not listed in doubt: silently unsent (P6)."""
+    unadopted: list[str]
+    """Numbers that reached the SMSC and are still in doubt: their receipts should have adopted them (R33)."""
     unfinished: list[str]
     """Numbers neither final nor listed in doubt."""
     not_delivered: list[str]
@@ -168,6 +170,7 @@ def judge(
         sent_twice=sorted(number for number, times in smsc.submits.items() if times > 1),
         receipts_lost=sorted(number for number in answered if statuses.get(number) != "Delivered"),
         unsent_unlisted=sorted(open_ - submitted),
+        unadopted=sorted(view.in_doubt & submitted - final),
         unfinished=sorted(open_),
         not_delivered=sorted(number for number in final & answered if statuses[number] != "Delivered"),
         unknown_at_smsc=sorted(submitted - set(statuses)),

@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from kvitto.core.model import PartKey
-from kvitto.core.receipt import CommandClass, LinkRules
+from kvitto.core.receipt import CommandClass, LinkRules, LongText
 from kvitto.dispatch.dispatcher import Lane
 from kvitto.dispatch.link import BindState, LinkConfig
 from kvitto.smpp.spec import StatusClass
@@ -318,8 +318,6 @@ async def test_a_refused_bind_state_keeps_the_message_and_binds_anew(make):
 
 
 async def test_an_answer_for_a_whole_payload_is_the_answer_of_every_part(make):
-    from kvitto.core.receipt import LongText
-
     bench = make(rules=LinkRules(long=LongText.PAYLOAD))
     bench.store.claims = [[claimed("long", todo=(1, 2), parts=2, text="x" * 200)]]
     await bench.wake()

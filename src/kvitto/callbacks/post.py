@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
+from os import strerror
 from socket import SOCK_STREAM, gaierror
 
 from kvitto.callbacks.addresses import AddressPolicy, BadUrl, Target, parse_target
@@ -213,6 +215,10 @@ class _Pool:
                     return await self._connect_to(address)
             except ssl.SSLError:
                 raise
+            except ConnectionResetError as exc:
+                if self.target.scheme == "https":
+                    raise UnreachableError(PostFailure.TLS, "TLS failed: closed in the handshake") from exc
+                problem = exc
             except OSError as exc:
                 problem = exc
         raise problem
@@ -243,7 +249,7 @@ def _words_for(exc: BaseException | None, limits: PostLimits) -> tuple[PostFailu
         case ssl.SSLError():
             return PostFailure.TLS, f"TLS failed: {exc.reason or 'closed in the handshake'}"
         case OSError():
-            return PostFailure.CONNECT, exc.strerror or "connecting failed"
+            return PostFailure.CONNECT, strerror(exc.errno) if exc.errno else "connecting failed"
         case _:
             return PostFailure.CONNECT, f"connecting failed: {type(exc).__name__}"
 
@@ -404,7 +410,7 @@ class CallbackClient:
         if not self._running:
             self._emptied.set()
         elapsed_ms = 0
-        if exchange.started_s:
+        if exchange.deadline_s < inf:
             elapsed_ms = round((self._clock.monotonic() - exchange.started_s) * 1000)
         result = PostResult(status, failure, detail, body, headers, elapsed_ms, truncated)
         try:

@@ -9,6 +9,7 @@ client's sweep cuts a wire whose exchange is late. Next: ``callbacks.post``, whi
 import asyncio
 import enum
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, cast
 
@@ -97,7 +98,7 @@ class Exchange:
         self.on_done = on_done
         self.octets = octets
         self.started_s = 0.0
-        self.deadline_s = float("inf")
+        self.deadline_s = inf
         self.retried = False
         self.is_done = False
         self.wire: Wire | None = None

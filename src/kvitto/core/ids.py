@@ -2,14 +2,17 @@
 
 A batch id is a ULID (26 characters of Crockford base 32: 48 bits of milliseconds, 80 bits of chance) whose lowest 20
 bits are zero; they number the batch's messages. So a message's id is its batch's id with the last four characters
-counted
-up: one draw of chance names a whole batch, a batch's messages lie side by side in the store, and no index on
+counted up: one draw of chance names a whole batch, a batch's messages lie side by side in the store, and no index on
 ``batch_id`` is needed (ADR 0006). Ids made within one millisecond still rise, so lists by id are lists by time.
+
+Ids and nonces must be unique, not secret: their chance comes from a generator seeded once. (A call of the operating
+system's for each gives the interpreter's lock away each time, which under load costs more than the id.)
 
 Must not know: what the ids are for. Next: ``kvitto.core.model``.
 """
 
 import base64
+import random
 import secrets
 from typing import Final
 
@@ -31,6 +34,7 @@ _PREFIX_CHARS: Final = 22
 MESSAGES_PER_BATCH: Final = (1 << 20) - 1
 """How many messages one batch id can number: four base-32 characters, less the batch itself."""
 
+_chance: Final = random.Random(secrets.randbits(256))
 _PAIRS: Final = [a + b for a in _ALPHABET for b in _ALPHABET]
 _SMALL_SLOTS: Final = [_PAIRS[n >> 10] + _PAIRS[n & 1023] for n in range(1024)]
 
@@ -51,9 +55,9 @@ class IdMaker:
         """Return a fresh ULID with its lowest 20 bits zero: 26 characters."""
         at = self._clock.now()
         if at > self._last_at:
-            self._last_at, self._chance = at, secrets.randbits(59)
+            self._last_at, self._chance = at, _chance.getrandbits(59)
         else:
-            self._chance += 1 + secrets.randbits(16)
+            self._chance += 1 + _chance.getrandbits(16)
         value = (self._last_at << 60) | (self._chance & ((1 << 60) - 1))
         pairs = _PAIRS
         return (
@@ -96,7 +100,7 @@ def new_token(octets: int = 24) -> str:
 
 def new_nonce() -> str:
     """Return a unique string for one signed request."""
-    return secrets.token_hex(16)
+    return f"{_chance.getrandbits(128):032x}"
 
 
 def new_secret() -> str:

@@ -347,7 +347,7 @@ def apply(message: Message, event: Event) -> Outcome:
         parts: tuple[PartRecord, ...] = (part,)
     else:
         parts = (*message.parts[: event.part_no - 1], part, *message.parts[event.part_no :])
-    outcome = _move(message, parts, _proposal(parts, part), event.at, part)
+    outcome = _move(message, parts, _proposal(message.status, parts, part), event.at, part)
     if isinstance(event, ReceiptRead) and event.adopted:
         noted = outcome.message._replace(notes=outcome.message.notes | Note.ADOPTED)
         return outcome._replace(message=noted)
@@ -399,13 +399,15 @@ def _receipt_on_part(part: PartRecord, event: ReceiptRead) -> PartRecord | None:
     return PartRecord(part.part_no, PartState.ACCEPTED, event.status, event.reason, event.at, event.done_at, error)
 
 
-def _proposal(parts: tuple[PartRecord, ...], latest: PartRecord) -> Move:
-    """Say where the parts put the recipient (R38); ``latest`` is the part that just changed."""
+def _proposal(status: Status, parts: tuple[PartRecord, ...], latest: PartRecord) -> Move:
+    """Say where the parts put the recipient (R38), which is at ``status``; ``latest`` is the part that just changed."""
     if len(parts) == 1:
         return _as_move(latest)
     failing = [part for part in parts if part.status in _FAILING]
     if failing:
-        return _as_move(min(failing, key=lambda part: (part.since_at, part.part_no)))
+        # The part that decided goes on deciding: of several that failed in one millisecond no clock knows the first.
+        decided = [part for part in failing if part.status is status and part is not latest]
+        return _as_move(min(decided or failing, key=lambda part: (part.since_at, part.part_no)))
     if all(part.status is Status.DELIVERED for part in parts):
         last = max(parts, key=lambda part: (part.done_at or part.since_at, part.part_no))
         return Move(Status.DELIVERED, Reason.DELIVERED, last.done_at, last.error)

@@ -1,11 +1,11 @@
 """One HTTP/1.1 connection of the server: octets in, requests to the handler, answers out in the order of the requests.
 
 Theory of operation. httptools (llhttp) calls the ``on_...`` methods while it is fed. A connection is in one of the
-phases of ``Phase``. A request that is whole goes to the handler at once. A plain ``Response`` with nothing waiting
-before it is written without further objects: that is the hot path. Anything else takes a ``_Slot`` in a queue, and
-answers leave from the front of that queue only, so a pipelined request never overtakes an earlier one. Octets are
-parsed in slices, because the parser cannot be stopped in the middle: between slices we may stop reading when
-``HttpLimits.pipelined`` requests wait or the client does not take its answers.
+phases of ``Phase``. A request that is whole goes to the handler at once, and a plain ``Response`` is written without
+further objects: that is the hot path. An answer that comes later takes a ``Slot`` in a queue, and answers leave from
+the front of that queue only, so a pipelined request never overtakes an earlier one. The parser cannot be stopped in
+the middle, so octets are parsed in slices, and requests that follow another one in their slice wait (``_parsed``) until
+there is room: fewer than ``HttpLimits.pipelined`` answers are due, and the client takes the ones it has.
 
 Deadlines are plain numbers that the server's one sweep compares with the clock (``intake.http``). Whatever the client
 sends ends in a request, a refusal or a closed connection; nothing is raised to the loop. Knows no routes and no
@@ -13,7 +13,6 @@ dialects. Values: ``intake.exchange``.
 """
 
 import asyncio
-import enum
 import functools
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
@@ -23,10 +22,19 @@ from typing import cast
 import httptools
 
 from kvitto.intake.exchange import Refusal, Reply, Request, Response
-from kvitto.intake.shared import Shared, head_without_upgrade, is_in, path_of_absolute_form, read_forwarded
+from kvitto.intake.shared import (
+    Phase,
+    Shared,
+    Slot,
+    count_head,
+    head_without_upgrade,
+    is_in,
+    read_forwarded,
+    split_target,
+)
 from kvitto.intake.streaming import send_stream
 
-__all__ = ["Connection", "Phase"]
+__all__ = ["Connection"]
 
 # Octets handed to the parser at once. Bounds how far a connection may run past the bound on pipelined requests, and how
 # much of a request's head escapes the count when it begins in the slice in which the previous request ended.
@@ -37,33 +45,8 @@ MOST_AT_ONCE = 32
 
 METHODS = {name.encode(): name for name in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH")}
 
-
-class Phase(enum.Enum):
-    """Where a connection's incoming side stands."""
-
-    IDLE = enum.auto()
-    """Between requests."""
-    HEAD = enum.auto()
-    """A request line or header field has begun."""
-    BODY = enum.auto()
-    """The head is whole, the body is not."""
-    DEAF = enum.auto()
-    """No further request will be read: the client asked to close, or was refused."""
-
-
 # Read for every request: a name of the module costs half of what a member of the class does.
 IDLE, HEAD, BODY, DEAF = Phase.IDLE, Phase.HEAD, Phase.BODY, Phase.DEAF
-
-
-class _Slot:
-    """One answer in the queue: known already, or still being worked on (``response`` is None)."""
-
-    __slots__ = ("request", "response", "streaming")
-
-    def __init__(self, request: Request | None, response: Response | None = None) -> None:
-        self.request = request
-        self.response = response
-        self.streaming: asyncio.Task[None] | None = None
 
 
 class _RefusedError(Exception):
@@ -83,7 +66,9 @@ class Connection(asyncio.Protocol):
         "_headers",
         "_held",
         "_http10",
+        "_keep_alive",
         "_lingering",
+        "_method",
         "_out",
         "_parsed",
         "_parser",
@@ -107,7 +92,7 @@ class Connection(asyncio.Protocol):
         self._shared = shared
         self._parser = httptools.HttpRequestParser(self)
         self._phase = IDLE
-        self._queue: deque[_Slot] = deque()
+        self._queue: deque[Slot] = deque()
         self._parsed: deque[Request | Response] = deque()
         self._out: list[bytes] = []
         self._backlog = bytearray()
@@ -120,6 +105,8 @@ class Connection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._refusal: Refusal | None = None
         self._upgrade = False
+        self._keep_alive = True
+        self._method = b""
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._fields: dict[bytes, bytes] = {}
@@ -259,31 +246,38 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is whole: what can be refused without the body is refused here."""
         headers, limits = self._headers, self._shared.limits
-        if self._head_octets > limits.head_bytes - SLICE and self._count_head() > limits.head_bytes:
+        if self._head_octets > limits.head_bytes - SLICE and count_head(self._target, headers) > limits.head_bytes:
             self._stop_parser(431, f"head over {limits.head_bytes} bytes")
         if len(headers) + self._repeated > limits.headers:
             self._stop_parser(431, f"more than {limits.headers} header fields")
         self._fields, self._headers = headers, {}
-        version = self._parser.get_http_version()
-        if version != "1.1" and version != "1.0":
-            self._stop_parser(505, f"HTTP/{version}; 1.1 and 1.0 are served")
+        self._keep_alive = self._parser.should_keep_alive()
+        self._http10 = False
+        if b"connection" in headers or not self._keep_alive:
+            self._read_version()  # everybody else speaks HTTP/1.1, or the connection would not be kept
         length = headers.get(b"content-length")
         if b"transfer-encoding" in headers:
             # What two programs could read differently is not read at all (RFC 9112 section 6.1).
             coding = headers[b"transfer-encoding"].lower()
-            if length is not None or coding != b"chunked" or version == "1.0":
+            if length is not None or coding != b"chunked" or self._http10:
                 self._stop_parser(400, "ambiguous body length")
         elif length is not None and int(length) > limits.body_bytes:
             self._stop_parser(413, f"body over {limits.body_bytes} bytes")
         host = headers.get(b"host")
-        if (host is None and version == "1.1") or (host is not None and b"," in host):
+        if (host is None and not self._http10) or (host is not None and b"," in host):
             self._stop_parser(400, "one Host field is needed")
-        self._http10 = version == "1.0"
         self._phase = BODY
         self.deadline_s = self._shared.now_s + limits.body_timeout_s
-        self._upgrade = self._parser.should_upgrade()
+        self._method = self._parser.get_method()
+        self._upgrade = self._method == b"CONNECT" or (b"upgrade" in headers and self._parser.should_upgrade())
         if b"expect" in headers and not self._http10:
             self._expect(headers[b"expect"])
+
+    def _read_version(self) -> None:
+        version = self._parser.get_http_version()
+        self._http10 = version == "1.0"
+        if version != "1.1" and version != "1.0":
+            self._stop_parser(505, f"HTTP/{version}; 1.1 and 1.0 are served")
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
@@ -315,14 +309,13 @@ class Connection(asyncio.Protocol):
         """The request is whole: hand it over."""
         if self._upgrade:
             return  # llhttp skips the body of these; see _ignore_upgrade
-        keep_alive = self._parser.should_keep_alive()
         self._head_octets = 0
-        if keep_alive:
+        if self._keep_alive:
             self._phase = IDLE
         else:
             self._phase = DEAF
             self.deadline_s = inf
-        request = self._build(keep_alive)
+        request = self._build()
         if self._out or self._parsed or self._queue:
             self._parsed.append(request)  # more may follow in this slice: one after the other, while there is room
         else:
@@ -379,7 +372,7 @@ class Connection(asyncio.Protocol):
         while self._parsed and self._has_room():
             item = self._parsed.popleft()
             if isinstance(item, Response):
-                self._enqueue(_Slot(None, item))
+                self._enqueue(Slot(None, item))
                 self._advance()
             else:
                 self._hand_over(item)
@@ -389,10 +382,6 @@ class Connection(asyncio.Protocol):
     def _has_room(self) -> bool:
         limits = self._shared.limits
         return len(self._queue) < limits.pipelined and self._held <= limits.body_bytes and self._writable is None
-
-    def _count_head(self) -> int:
-        # Each field line has ": " and CRLF besides its name and value; the request line a method and a version.
-        return len(self._target) + 16 + sum([len(name) + len(value) + 4 for name, value in self._headers.items()])
 
     def _expect(self, value: bytes) -> None:
         if value.lower() != b"100-continue":
@@ -407,28 +396,22 @@ class Connection(asyncio.Protocol):
         Java's own client asks for h2c by default. llhttp has stopped after the head, so the request is read again
         without the field, by a parser of its own.
         """
-        if self._parser.get_method() == b"CONNECT":
+        if self._method == b"CONNECT":
             self._refuse(405, "no tunnels here")
             return
-        head = head_without_upgrade(self._parser.get_method(), self._target, self._fields)
+        head = head_without_upgrade(self._method, self._target, self._fields)
         self._parser = httptools.HttpRequestParser(self)
         self._phase = IDLE
         self._head_octets = 0
         self._backlog[:0] = head + rest
         self._go_on()
 
-    def _build(self, keep_alive: bool) -> Request:
+    def _build(self) -> Request:
         shared = self._shared
-        method = self._parser.get_method()
         target = self._target.decode("latin-1")
-        path, _, query = target.partition("?")
-        if path[:1] != "/":
-            path = path_of_absolute_form(path)
-        prefix = shared.path_prefix
-        if prefix and path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("/", ""):
-            path = path[len(prefix) :] or "/"
+        path, query = split_target(target, shared.path_prefix)
         request = Request(
-            METHODS.get(method) or method.decode("latin-1"),
+            METHODS.get(self._method) or self._method.decode("latin-1"),
             target,
             path,
             query,
@@ -438,7 +421,7 @@ class Connection(asyncio.Protocol):
             shared.scheme,
             shared.clock.now(),
             self._http10,
-            keep_alive,
+            self._keep_alive,
         )
         if self._trusted:
             read_forwarded(request, self._shared.trusted)
@@ -459,10 +442,10 @@ class Connection(asyncio.Protocol):
             if not self._queue and outcome.stream is None:
                 self._emit(request, outcome)
                 return
-            self._enqueue(_Slot(request, outcome))
+            self._enqueue(Slot(request, outcome))
             self._advance()
             return
-        slot = _Slot(request)
+        slot = Slot(request)
         self._enqueue(slot)
         if isinstance(outcome, Reply):
             outcome.bind(functools.partial(self._answer, slot))
@@ -471,13 +454,13 @@ class Connection(asyncio.Protocol):
         else:
             self._run(slot, outcome)
 
-    def _enqueue(self, slot: _Slot) -> None:
+    def _enqueue(self, slot: Slot) -> None:
         self._queue.append(slot)
         self.deadline_s = inf
         if slot.request is not None:
             self._held += len(slot.request.body)
 
-    def _run(self, slot: _Slot, outcome: object) -> None:
+    def _run(self, slot: Slot, outcome: object) -> None:
         try:
             task = asyncio.ensure_future(cast("Awaitable[Response]", outcome), loop=self._shared.loop)
         except TypeError as exc:
@@ -486,7 +469,7 @@ class Connection(asyncio.Protocol):
         self._shared.keep(task)
         task.add_done_callback(functools.partial(self._answer_from, slot))
 
-    def _answer_from(self, slot: _Slot, future: "asyncio.Future[Response]") -> None:
+    def _answer_from(self, slot: Slot, future: "asyncio.Future[Response]") -> None:
         request = cast(Request, slot.request)
         if future.cancelled():
             self._answer(slot, Response(503))
@@ -496,7 +479,7 @@ class Connection(asyncio.Protocol):
             exc = TypeError("the handler gave back something else than a Response")
         self._answer(slot, future.result() if exc is None else self._failed(request, exc))
 
-    def _answer(self, slot: _Slot, response: Response) -> None:
+    def _answer(self, slot: Slot, response: Response) -> None:
         slot.response = response
         if self._queue and slot is self._queue[0]:
             self._advance()
@@ -524,7 +507,7 @@ class Connection(asyncio.Protocol):
             self._leave(queue.popleft())
             self._emit(slot.request, slot.response)
 
-    def _leave(self, slot: _Slot) -> None:
+    def _leave(self, slot: Slot) -> None:
         if slot.request is not None:
             self._held -= len(slot.request.body)
 
@@ -567,7 +550,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._linger()
 
-    async def _stream(self, slot: _Slot, response: Response, stream: AsyncIterator[bytes]) -> None:
+    async def _stream(self, slot: Slot, response: Response, stream: AsyncIterator[bytes]) -> None:
         """Send a streamed body. When its source fails the connection is cut: the client sees that it is not whole."""
         request = cast(Request, slot.request)
         chunked = not request.http10

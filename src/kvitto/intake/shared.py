@@ -1,9 +1,10 @@
-"""What all connections of one server have in common, and the small questions about addresses they ask.
+"""What connections are made of, what all of one server have in common, and the small questions that they ask.
 
 Belongs to ``intake.http`` (which builds and changes it) and ``intake.connection`` (which reads it); nobody else.
 """
 
 import asyncio
+import enum
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Protocol
@@ -11,7 +12,18 @@ from typing import Any, Protocol
 from kvitto.core.clock import Clock
 from kvitto.intake.exchange import Handler, HttpLimits, Refusal, Request, Response, ResponseWriter
 
-__all__ = ["Member", "Network", "Shared", "head_without_upgrade", "is_in", "path_of_absolute_form", "read_forwarded"]
+__all__ = [
+    "Member",
+    "Network",
+    "Phase",
+    "Shared",
+    "Slot",
+    "count_head",
+    "head_without_upgrade",
+    "is_in",
+    "read_forwarded",
+    "split_target",
+]
 
 Network = IPv4Network | IPv6Network
 
@@ -30,6 +42,30 @@ class Member(Protocol):
 
     def abort(self) -> None:
         """Cut the connection now."""
+
+
+class Phase(enum.Enum):
+    """Where a connection's incoming side stands."""
+
+    IDLE = enum.auto()
+    """Between requests."""
+    HEAD = enum.auto()
+    """A request line or header field has begun."""
+    BODY = enum.auto()
+    """The head is whole, the body is not."""
+    DEAF = enum.auto()
+    """No further request will be read: the client asked to close, or was refused."""
+
+
+class Slot:
+    """One answer in the queue: known already, or still being worked on (``response`` is None)."""
+
+    __slots__ = ("request", "response", "streaming")
+
+    def __init__(self, request: Request | None, response: Response | None = None) -> None:
+        self.request = request
+        self.response = response
+        self.streaming: asyncio.Task[None] | None = None
 
 
 class Shared:
@@ -93,7 +129,22 @@ class Shared:
         task.add_done_callback(self.tasks.discard)
 
 
-def path_of_absolute_form(target: str) -> str:
+def split_target(target: str, prefix: str) -> tuple[str, str]:
+    """A request target's path, without ``prefix`` when it begins with it, and its query."""
+    path, _, query = target.partition("?")
+    if path[:1] != "/":
+        path = _path_of_absolute_form(path)
+    if prefix and path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("/", ""):
+        path = path[len(prefix) :] or "/"
+    return path, query
+
+
+def count_head(target: bytes, fields: dict[bytes, bytes]) -> int:
+    """The octets of a head: besides names and values ": " and CRLF, and a method and version beside the target."""
+    return len(target) + 16 + sum([len(name) + len(value) + 4 for name, value in fields.items()])
+
+
+def _path_of_absolute_form(target: str) -> str:
     """The path of ``http://host/path`` (RFC 9112 section 3.2.2: servers accept it); other forms stay as they are."""
     scheme, separator, rest = target.partition("://")
     if not separator or scheme.lower() not in ("http", "https"):

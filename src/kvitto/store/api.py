@@ -57,7 +57,8 @@ class AdmissionRefused(NamedTuple):
 class BatchOutcome(NamedTuple):
     """The result of changing a stored batch: the batch as it now is; None with the word why not.
 
-    ``problem``: "not_found", "already_dispatched", "changed" (somebody else changed it since it was read), or "".
+    ``problem``: "not_found", "already_dispatched", "changed" (somebody else changed it since it was read), "quota" (it
+    would have more recipients than the account may still add), or "".
     """
 
     batch: Batch | None
@@ -242,7 +243,7 @@ class Store(Protocol):
     def retry_parked(self, rules: Mapping[str, LinkRules], now: int) -> "Future[int]":
         """Try due parked receipts again, adopt, give up parking (R33); returns how many were looked at.
 
-        ``rules``: by link name; a link that is gone has the defaults.
+        ``rules``: by link name; a link that is gone has the rules by which it parked.
         """
 
     def end_overdue(self, rules: Mapping[str, LinkRules], now: int, limit: int) -> "Future[int]":

@@ -1,9 +1,16 @@
 """Grouped commits: many waiting verbs, one transaction, each answered after it.
 
-The event loop puts work in; one thread takes all that waits, runs it verb by verb in one transaction, commits, and
-hands all results back in one call. There is no timer: the next transaction starts when the last has ended, with
-whatever came
+The event loop puts work in; everything that waits becomes one group, runs verb by verb in one transaction, is committed,
+and all are answered. There is no timer: the next transaction starts when the last has ended, with whatever came
 meanwhile, so a lone caller waits for one commit and a crowd shares it (ADR 0004).
+
+What waits for the outside, beginning and committing (the write lock, the fsync), always happens in one thread beside the
+loop. The statements run there too when the database is a server (``Database.remote``); when it is a file in our own
+process they run in the loop, between begin and commit: they are calculation, and a second thread for them would only
+pass the interpreter's lock to and fro, once a statement and once a row read (measured in ADR 0004).
+
+    loop:    put ──▶ (group) statements ──▶                  ──▶ answers, statements of the next group ──▶
+    thread:       begin                    commit, begin
 
 If a group fails by somebody's fault, its members run again one by one, so that only the guilty one fails. If the
 database cannot be used, all fail with ``StoreUnavailable`` and nothing of them is stored.
@@ -12,6 +19,7 @@ Must not know: what the verbs do. Next: ``kvitto.store.verbs``.
 """
 
 import asyncio
+import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,8 +32,7 @@ from kvitto.store.statements import Tx
 __all__ = ["Commits", "Database", "Scope", "Verb", "WriteTx"]
 
 GROUP_ROWS: Final = 2000
-"""About how many rows one transaction takes on: bounds how long a commit, and with it every waiting answer, can take.
-"""
+"""About how many rows one transaction takes on: bounds how long it, and with it every waiting answer, can take."""
 
 
 class WriteTx(Tx, Protocol):
@@ -45,14 +52,14 @@ class WriteTx(Tx, Protocol):
 
 
 class Database(Protocol):
-    """Makes connections."""
+    """Makes connections. ``remote``: a statement waits for a server, so none may run in the event loop."""
 
     @property
-    def name(self) -> str:
-        """``sqlite`` or ``postgresql``."""
+    def remote(self) -> bool:
+        """Whether statements wait for another process."""
 
     def open_writer(self) -> WriteTx:
-        """A connection for the writing thread."""
+        """The connection that writes."""
 
     def open_reader(self) -> WriteTx:
         """A connection that cannot write."""
@@ -90,6 +97,18 @@ class _Work(NamedTuple):
     rows: int
 
 
+class _Outcome(NamedTuple):
+    """What a transaction came to: an answer or an error for each work, and callbacks for the sender."""
+
+    answers: "list[tuple[asyncio.Future[Any], Any]]"
+    errors: "list[tuple[asyncio.Future[Any], BaseException]]"
+    handoff: list[CallbackDue]
+
+
+def _failed(group: Sequence[_Work], error: BaseException) -> _Outcome:
+    return _Outcome([], [(work.future, error) for work in group], [])
+
+
 class Commits:
     """The one writer of this process."""
 
@@ -97,61 +116,65 @@ class Commits:
         self._database = database
         self._node = node
         self._waiting: deque[_Work] = deque()
-        self._wake = threading.Event()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._tx: WriteTx | None = None  # the thread's; the loop's between begin and commit
         self._thread: threading.Thread | None = None
-        self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._busy = False
+        self._idle: asyncio.Future[None] | None = None
         self.room: Callable[[], int] = lambda: 0
         self.take: Callable[[list[CallbackDue]], None] = lambda callbacks: None
         self.transactions = 0
         self.items = 0
 
+    # --- the event loop -----------------------------------------------------------------------------------------------
+
     def start(self) -> None:
-        """Start the writing thread; bears being called twice."""
+        """Start the thread that begins and commits; bears being called twice."""
         if self._thread is None:
             self._loop = asyncio.get_running_loop()
-            self._stopping = False
-            self._thread = threading.Thread(target=self._run, name="kvitto-writer", daemon=True)
+            self._thread = threading.Thread(target=self._work, name="kvitto-writer", daemon=True)
             self._thread.start()
 
     async def stop(self) -> None:
         """Commit what waits, then end the thread; bears being called twice."""
         thread, self._thread = self._thread, None
-        if thread is not None:
-            self._stopping = True
-            self._wake.set()
-            await asyncio.get_running_loop().run_in_executor(None, thread.join)
+        if thread is None or self._loop is None:
+            return
+        if self._busy:
+            self._idle = self._loop.create_future()
+            await self._idle
+        self._jobs.put(None)
+        await self._loop.run_in_executor(None, thread.join)
 
     def put(self, verb: Verb, item: Any, rows: int = 1) -> "asyncio.Future[Any]":
-        """Let a verb wait for the next transaction; called in the event loop. ``rows``: about how much it writes."""
+        """Let a verb wait for the next transaction. ``rows``: about how much it writes."""
         assert self._loop is not None, "start() comes first"
-        future = self._loop.create_future()
+        future: asyncio.Future[Any] = self._loop.create_future()
         if self._thread is None:
             future.set_exception(StoreUnavailable("the store is closed"))
             return future
         self._waiting.append(_Work(verb, item, future, rows))
-        self._wake.set()
+        if not self._busy:
+            self._busy = True
+            self._jobs.put(self._begin)
         return future
 
-    # --- the writing thread -----------------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        tx: WriteTx | None = None
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                group = self._next_group()
-                try:
-                    tx = tx or self._database.open_writer()
-                except StoreUnavailable as error:
-                    self._deliver([(work.future, None, error) for work in group], [])
-                    continue
-                self._commit_group(tx, group)
-            if self._stopping and not self._waiting:
-                if tx is not None:
-                    tx.close()
-                return
+    def _begun(self, error: BaseException | None) -> None:
+        """A transaction is open: fill it with what waits now."""
+        group = self._next_group()
+        if error is not None:
+            self._resolve(_failed(group, error), begun=False)
+        elif self._database.remote:
+            self._jobs.put(lambda: self._run_and_commit(group))
+        else:
+            try:
+                outcome = self._run(group)
+            except Exception as failure:  # the top of the writer's loop: the group's fate is decided in _give_up
+                reason = failure  # (Python forgets the name of a caught exception)
+                self._jobs.put(lambda: self._give_up(group, reason))
+            else:
+                self._jobs.put(lambda: self._commit(group, outcome))
 
     def _next_group(self) -> list[_Work]:
         waiting = self._waiting
@@ -163,55 +186,127 @@ class Commits:
             group.append(work)
         return group
 
-    def _commit_group(self, tx: WriteTx, group: list[_Work]) -> None:
-        try:
-            self._deliver(*self._transaction(tx, group))
-            return
-        except StoreUnavailable as error:
-            tx.rollback()
-            self._deliver([(work.future, None, error) for work in group], [])
-            return
-        except Exception as error:  # the top of the writer's loop: the group's fate is decided here, one by one
-            tx.rollback()
-            if len(group) == 1:
-                self._deliver([(group[0].future, None, error)], [])
-                return
-        for work in group:
-            self._commit_group(tx, [work])
+    def _resolve(self, outcome: _Outcome, begun: bool) -> None:
+        """Answer everybody; then the next group, after those who were answered have had their turn."""
+        assert self._loop is not None
+        for future, answer in outcome.answers:
+            if not future.done():  # whoever asked may have gone away
+                future.set_result(answer)
+        for future, error in outcome.errors:
+            if not future.done():
+                future.set_exception(error)
+        if outcome.handoff:
+            self.take(outcome.handoff)
+        if begun:
+            self._loop.call_soon(self._begun, None)
+        elif self._waiting:
+            self._jobs.put(self._begin)
+        else:
+            self._busy = False
+            if self._idle is not None and not self._idle.done():
+                self._idle.set_result(None)
 
-    def _transaction(
-        self, tx: WriteTx, group: list[_Work]
-    ) -> "tuple[list[tuple[asyncio.Future[Any], Any, Exception | None]], list[CallbackDue]]":
+    # --- the thread (and _run in either) --------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+        if self._tx is not None:
+            self._tx.close()
+            self._tx = None
+
+    def _tell(self, then: Callable[..., None], *arguments: Any) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(then, *arguments)
+
+    def _begin(self) -> None:
+        try:
+            self._open().begin()
+        except Exception as error:  # the top of the writer's loop: whoever waits is told
+            self._tell(self._begun, error)
+        else:
+            self._tell(self._begun, None)
+
+    def _open(self) -> WriteTx:
+        if self._tx is None:
+            self._tx = self._database.open_writer()
+        return self._tx
+
+    def _run(self, group: Sequence[_Work]) -> _Outcome:
+        """Run a group's statements in the open transaction."""
         by_verb: dict[Verb, list[_Work]] = {}
         for work in group:
             by_verb.setdefault(work.verb, []).append(work)
-        scope = Scope(self._node, self.room())
-        results: list[tuple[asyncio.Future[Any], Any, Exception | None]] = []
-        tx.begin()
+        tx, scope = self._open(), Scope(self._node, self.room())
+        answers: list[tuple[asyncio.Future[Any], Any]] = []
         for verb in sorted(by_verb, key=lambda verb: verb.rank):
             works = by_verb[verb]
-            answers = verb.run(tx, scope, [work.item for work in works])
-            results.extend((work.future, answer, None) for work, answer in zip(works, answers, strict=True))
-        tx.commit()
+            results = verb.run(tx, scope, [work.item for work in works])
+            answers.extend((work.future, result) for work, result in zip(works, results, strict=True))
+        return _Outcome(answers, [], scope.handoff)
+
+    def _run_and_commit(self, group: Sequence[_Work]) -> None:
+        try:
+            outcome = self._run(group)
+        except Exception as error:  # the top of the writer's loop: the group's fate is decided in _give_up
+            self._give_up(group, error)
+        else:
+            self._commit(group, outcome)
+
+    def _commit(self, group: Sequence[_Work], outcome: _Outcome) -> None:
+        try:
+            self._open().commit()
+        except Exception as error:  # the top of the writer's loop: the group's fate is decided in _give_up
+            self._give_up(group, error)
+            return
         self.transactions += 1
         self.items += len(group)
-        return results, scope.handoff
+        self._tell(self._resolve, outcome, self._begin_next())
 
-    def _deliver(
-        self, results: "list[tuple[asyncio.Future[Any], Any, Exception | None]]", handoff: list[CallbackDue]
-    ) -> None:
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._resolve, results, handoff)
+    def _begin_next(self) -> bool:
+        """Begin the next transaction at once if there is work for it, so that the loop need not ask."""
+        if not self._waiting:
+            return False
+        try:
+            self._open().begin()
+        except Exception:  # noqa: BLE001  # it is asked for again, and that answer is told
+            return False
+        return True
 
-    def _resolve(
-        self, results: "list[tuple[asyncio.Future[Any], Any, Exception | None]]", handoff: list[CallbackDue]
-    ) -> None:
-        for future, answer, error in results:
-            if future.done():
-                continue  # whoever asked has gone away
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(answer)
-        if handoff:
-            self.take(handoff)
+    def _give_up(self, group: Sequence[_Work], error: BaseException) -> None:
+        """A group failed. Away: all fail. Somebody's fault: one by one, so that only the guilty one fails."""
+        self._rollback()
+        if isinstance(error, StoreUnavailable) or len(group) == 1:
+            self._tell(self._resolve, _failed(group, error), False)
+            return
+        whole = _Outcome([], [], [])
+        for work in group:
+            one = self._alone(work)
+            whole.answers.extend(one.answers)
+            whole.errors.extend(one.errors)
+            whole.handoff.extend(one.handoff)
+        self._tell(self._resolve, whole, False)
+
+    def _rollback(self) -> None:
+        """Forget the transaction; a connection that cannot even do that is replaced by a new one."""
+        tx = self._tx
+        if tx is None:
+            return
+        try:
+            tx.rollback()
+        except Exception:  # noqa: BLE001  # the failure that led here is the one that is told
+            self._tx = None
+            tx.close()
+
+    def _alone(self, work: _Work) -> _Outcome:
+        try:
+            tx = self._open()
+            tx.begin()
+            outcome = self._run([work])
+            tx.commit()
+        except Exception as error:  # the top of the writer's loop: this one fails, the others go on
+            self._rollback()
+            return _failed([work], error)
+        self.transactions += 1
+        self.items += 1
+        return outcome

@@ -79,8 +79,9 @@ class PostgresTx:
 
     def commit(self) -> None:
         """Make it durable: returns after the server's fsync."""
+        connection = self._open()
         self._in_transaction = False
-        self._do(self._open().execute("COMMIT"))
+        self._do(connection.execute("COMMIT"))
 
     def rollback(self) -> None:
         """Forget what was not committed; a connection that cannot even do that is dropped."""
@@ -101,6 +102,9 @@ class PostgresTx:
 
     def _open(self) -> "asyncpg.Connection[Any]":
         if self._connection is None or self._connection.is_closed():
+            if self._in_transaction:  # never go on with half of it on a new connection
+                self._drop()
+                raise StoreUnavailable("the database cannot be used: the connection was lost within a transaction")
             self._connection = self._do(
                 asyncpg.connect(
                     self._dsn,
@@ -131,16 +135,16 @@ class PostgresTx:
 
 
 def _without_nul(values: Sequence[Any]) -> Sequence[Any]:
-    """PostgreSQL's text cannot hold U+0000, which texts from customers and SMSCs may: it is stored as U+FFFD."""
+    """PostgreSQL's text cannot hold U+0000, which texts from customers and SMSCs may: it is left out."""
     if not any(isinstance(value, str) and "\0" in value for value in values):
         return values
-    return [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in values]
+    return [value.replace("\0", "") if isinstance(value, str) else value for value in values]
 
 
 class PostgresDatabase:
     """Makes connections to one database."""
 
-    name = "postgresql"
+    remote = True
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn

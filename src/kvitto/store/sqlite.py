@@ -136,7 +136,7 @@ def _translated(error: sqlite3.Error) -> Exception:
 class SqliteDatabase:
     """Makes connections to one file."""
 
-    name = "sqlite"
+    remote = False
 
     def __init__(self, path: str) -> None:
         self._path = path

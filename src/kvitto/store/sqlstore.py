@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from sqlalchemy import update
+
 from kvitto.core.clock import Clock
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.model import (
@@ -28,6 +30,7 @@ from kvitto.core.model import (
     PartKey,
 )
 from kvitto.core.receipt import LinkRules
+from kvitto.store import schema as t
 from kvitto.store.api import (
     AdmissionRefused,
     BatchOutcome,
@@ -43,7 +46,7 @@ from kvitto.store.api import (
 )
 from kvitto.store.commits import Commits, Database, Scope, Verb, WriteTx
 from kvitto.store.sealing import Seal
-from kvitto.store.statements import Tx
+from kvitto.store.statements import Statement, Tx
 from kvitto.store.verbs import accounts, admission, callbacks, dispatch, overdue, queries, receipts
 
 __all__ = ["SqlStore"]
@@ -59,9 +62,12 @@ def _answers_and_parked(tx: Tx, scope: Scope, items: Sequence[dispatch.Answers])
     return [None] * len(items)
 
 
+_TOUCH: Final = Statement(lambda _: update(t.account).values(disabled=t.account.c.disabled).where(t.account.c.id == ""))
+
+
 def _probe(tx: Tx, scope: Scope, items: Sequence[None]) -> list[None]:
-    """Take the write lock and touch a row: a database that cannot do this cannot be used."""
-    callbacks.take_back_callbacks(tx, Scope("", 0), [0])
+    """Take the write lock and look for a row to write: a database that cannot do this cannot be used."""
+    tx.run(_TOUCH)
     return [None] * len(items)
 
 
@@ -116,21 +122,24 @@ class SqlStore:
         self._serving = serving
         self.commits = Commits(database, node)
         self._readers: ThreadPoolExecutor | None = None
+        self._taken_back = False
         self._local = threading.local()
         self._open_readers: list[WriteTx] = []
 
     async def start(self) -> None:
-        """Open the database; see ``Store.start``."""
+        """Open the database; see ``Store.start``. Where it was away, another call goes on from there."""
         if self._readers is None:
             self._readers = ThreadPoolExecutor(self._reader_count, thread_name_prefix="kvitto-reader")
             self.commits.start()
-            if self._serving:
-                await self.commits.put(_TAKE_BACK_PARTS, None)
-                await self.commits.put(_TAKE_BACK_CALLBACKS, self._clock.now())
+        if self._serving and not self._taken_back:
+            await self.commits.put(_TAKE_BACK_PARTS, None)
+            await self.commits.put(_TAKE_BACK_CALLBACKS, self._clock.now())
+            self._taken_back = True
 
     async def stop(self) -> None:
         """Finish the waiting verbs, close; bears being called twice."""
         await self.commits.stop()
+        self._taken_back = False
         readers, self._readers = self._readers, None
         if readers is not None:
             await asyncio.get_running_loop().run_in_executor(None, readers.shutdown)
@@ -141,7 +150,7 @@ class SqlStore:
     async def check(self) -> None:
         """Write and read; raises ``StoreUnavailable``."""
         await self.commits.put(_PROBE, None)
-        await self._read(queries.backlog)
+        await self._read(queries.next_callback_at)
 
     def _read(self, query: Callable[..., _T], *arguments: Any, **named: Any) -> "asyncio.Future[_T]":
         if self._readers is None:

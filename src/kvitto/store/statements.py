@@ -12,6 +12,7 @@ Must not know: what the statements mean. Next: ``kvitto.store.verbs``.
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import BigInteger, Text, bindparam, column, func, text
@@ -121,6 +122,7 @@ def _postgres_rows(columns: Mapping[str, Kind]) -> FromClause:
 _DIALECTS: Final[dict[str, Dialect]] = {"sqlite": sqlite.dialect(paramstyle="qmark"), "postgresql": asyncpg_dialect()}  # type: ignore[no-untyped-call]
 
 
+@lru_cache(maxsize=1024)
 def compile_for(database: str, statement: Statement) -> Compiled:
     """Compile for ``sqlite`` or ``postgresql``; called once a statement and process."""
     rows = None

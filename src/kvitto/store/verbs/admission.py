@@ -261,9 +261,11 @@ class _Purse:
 
     def due(self, wanted_at: int, now: int, count: int) -> list[int]:
         """When each of these messages may leave: not before ``wanted_at``, one every 1000 / rate ms."""
-        if not self.rate or wanted_at > now:  # a scheduled batch does not hold up the queue of the day before
+        if not self.rate:
             return [wanted_at] * count
         step = 1000.0 / self.rate
+        if wanted_at > now:  # a scheduled batch keeps the rate, but does not hold up the queue of the day before
+            return [int(wanted_at + step * n) for n in range(count)]
         start = max(float(wanted_at), self.next_due_at)
         self.next_due_at = start + step * count
         self.changed = True
@@ -392,11 +394,16 @@ def _replace(tx: Tx, scope: Scope, item: Replacement) -> BatchOutcome:
     if old.cancelled_at is not None or tx.run(_TOUCHED, [(old.id, *span)]):
         return BatchOutcome(None, "already_dispatched")
     purses = _purses(tx, [old.account_id])
+    purse = purses.get(old.account_id)
+    if purse is None:
+        return BatchOutcome(None, "not_found")
+    if not purse.spend(max(0, len(new.messages) - old.message_count)):
+        return BatchOutcome(None, "quota")
     tx.run(_DELETE_MESSAGES, first=span[0], last=span[1])
     batches: list[tuple[Any, ...]] = []
     messages: list[tuple[Any, ...]] = []
     ended: list[str] = []
-    _plan_rows(new, purses[old.account_id], batches, messages, ended)
+    _plan_rows(new, purse, batches, messages, ended)
     tx.run(_UPDATE_BATCHES, batches)
     tx.run(_INSERT_MESSAGES, messages)
     _save_purses(tx, purses)

@@ -5,20 +5,19 @@ given back runs out, so that no callback is lost with its node. Must not know: H
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import msgspec
 from sqlalchemy import bindparam, or_, select, update
 
 from kvitto.core.ids import batch_of
-from kvitto.core.model import BatchReport, CallbackDue, CallbackResult, MessageView, StatusCount
+from kvitto.core.model import BatchReport, CallbackDue, CallbackResult, MessageView
 from kvitto.core.status import Note
 from kvitto.store import schema as t
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx
-from kvitto.store.verbs.changes import KIND, LEASE_MS, REASON, STATUS, batch_key, read_error
+from kvitto.store.verbs.changes import KIND, LEASE_MS, REASON, STATUS, batch_key, count_ends, read_error
 
-__all__ = ["CallbackClaim", "claim_callbacks", "count_by_status", "record_attempts", "take_back_callbacks"]
+__all__ = ["CallbackClaim", "claim_callbacks", "record_attempts", "take_back_callbacks"]
 
 
 class CallbackClaim(NamedTuple):
@@ -95,23 +94,6 @@ _BATCHES: Final = Statement(
     ),
     id=Str,
 )
-_MESSAGES: Final = Statement(
-    lambda _: (
-        select(
-            t.message.c.status,
-            t.message.c.reason,
-            t.message.c.error_source,
-            t.message.c.error_text,
-            t.message.c.error_net_type,
-            t.message.c.error_net_code,
-            t.message.c.error_command_status,
-            t.message.c.recipient,
-            t.message.c.first_final,
-        )
-        .where(t.message.c.id.between(bindparam("first", type_=Str), bindparam("last", type_=Str)))
-        .order_by(t.message.c.id)
-    )
-)
 
 
 def claim_callbacks(tx: Tx, scope: Scope, items: Sequence[CallbackClaim]) -> list[list[CallbackDue]]:
@@ -166,28 +148,9 @@ def _reports(tx: Tx, wanted: dict[str, bool]) -> dict[str, BatchReport]:
         return {}
     reports = {}
     for batch_id, account_id, reference, kind in tx.run(_BATCHES, [(one,) for one in wanted]):
-        messages = tx.run(_MESSAGES, first=batch_id[:22] + "0001", last=batch_id[:22] + "ZZZZ")
-        counts = count_by_status(messages, full=wanted[batch_id])
-        reports[batch_id] = BatchReport(batch_id, account_id, len(messages), reference, KIND[kind], True, counts)
+        total, counts = count_ends(tx, batch_id, full=wanted[batch_id])
+        reports[batch_id] = BatchReport(batch_id, account_id, total, reference, KIND[kind], True, counts)
     return reports
-
-
-def count_by_status(rows: Sequence[Sequence[Any]], *, full: bool) -> tuple[StatusCount, ...]:
-    """Group rows (status, reason, five error columns, recipient, first_final) by their first end, in order of
-    appearance.
-    """
-    groups: dict[tuple[Any, ...], list[str]] = {}
-    for row in rows:
-        if row[8]:
-            first = msgspec.json.decode(row[8])
-            key = (first[0], first[1], *first[4:9])
-        else:
-            key = tuple(row[:7])
-        groups.setdefault(key, []).append(row[7])
-    return tuple(
-        StatusCount(STATUS[key[0]], REASON[key[1]], read_error(key, 2), len(numbers), tuple(numbers) if full else ())
-        for key, numbers in groups.items()
-    )
 
 
 _RECORD: Final = Statement(

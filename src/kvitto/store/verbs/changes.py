@@ -39,6 +39,8 @@ __all__ = [
     "Changes",
     "Loaded",
     "batch_key",
+    "count_by_status",
+    "count_ends",
     "load_parts",
     "lone_part",
     "message_of",
@@ -421,6 +423,7 @@ _COUNT_BY_STATUS: Final = Statement(
             t.message.c.error_net_code,
             t.message.c.error_command_status,
             t.message.c.recipient,
+            t.message.c.first_final,
         )
         .where(t.message.c.id.between(bindparam("first", type_=Str), bindparam("last", type_=Str)))
         .order_by(t.message.c.id)
@@ -618,18 +621,34 @@ def _first_final(record: Message) -> str:
 
 
 def report_of(tx: Tx, batch_id: str, loaded: Loaded, full: bool) -> BatchReport:
-    """Count a batch whose messages are all final."""
-    prefix = batch_id[:22]
-    rows = tx.run(_COUNT_BY_STATUS, first=prefix + "0001", last=prefix + "ZZZZ")
+    """A batch whose messages are all final."""
+    total, counts = count_ends(tx, batch_id, full=full)
+    row = loaded.row
+    return BatchReport(batch_id, loaded.account_id, total, row[21], KIND[row[22]], True, counts)
+
+
+def count_ends(tx: Tx, batch_id: str, *, full: bool) -> tuple[int, tuple[StatusCount, ...]]:
+    """Count a batch's messages, each at its first end (R45); returns how many they are, too."""
+    rows = tx.run(_COUNT_BY_STATUS, first=batch_id[:22] + "0001", last=batch_id[:22] + "ZZZZ")
+    return len(rows), count_by_status(rows, full=full)
+
+
+def count_by_status(rows: Sequence[Sequence[Any]], *, full: bool) -> tuple[StatusCount, ...]:
+    """Group rows (status, reason, five error columns, recipient, first_final) by their first end, in order of
+    appearance.
+    """
     groups: dict[tuple[Any, ...], list[str]] = {}
     for row in rows:
-        groups.setdefault(tuple(row[:7]), []).append(row[7])
-    counts = tuple(
+        if row[8]:
+            first = msgspec.json.decode(row[8])
+            key = (first[0], first[1], *first[4:9])
+        else:
+            key = tuple(row[:7])
+        groups.setdefault(key, []).append(row[7])
+    return tuple(
         StatusCount(STATUS[key[0]], REASON[key[1]], read_error(key, 2), len(numbers), tuple(numbers) if full else ())
         for key, numbers in groups.items()
     )
-    row = loaded.row
-    return BatchReport(batch_id, loaded.account_id, len(rows), row[21], KIND[row[22]], True, counts)
 
 
 # --- views for readers ------------------------------------------------------------------------------------------------

@@ -25,8 +25,16 @@ from kvitto.store.api import InDoubtPart, TraceEntry
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx, Whole
 from kvitto.store.verbs.accounts import account_columns
 from kvitto.store.verbs.admission import batch_columns, read_batch
-from kvitto.store.verbs.callbacks import count_by_status
-from kvitto.store.verbs.changes import KIND, REASON, STATUS, batch_key, read_error, read_view, view_columns
+from kvitto.store.verbs.changes import (
+    KIND,
+    REASON,
+    STATUS,
+    batch_key,
+    count_by_status,
+    read_error,
+    read_view,
+    view_columns,
+)
 
 __all__ = [
     "LIST_DAYS",
@@ -106,7 +114,8 @@ def _batch_filter() -> Any:
         t.batch.c.created_at >= bindparam("from_at", type_=Int),
         t.batch.c.created_at < bindparam("to_at", type_=Int),
         or_(reference.is_(None), t.batch.c.client_reference == reference),
-        or_(senders.is_(None), senders.contains(func.coalesce("\n" + t.batch.c.sender + "\n", "\t"))),
+        # No LIKE: it takes % and _ for more than they are and, on SQLite, "a" for "A".
+        or_(senders.is_(None), func.replace(senders, "\n" + t.batch.c.sender + "\n", "") != senders),
     )
 
 
@@ -328,6 +337,7 @@ _IN_DOUBT: Final = Statement(
             )
         )
         .where(
+            t.OPEN,
             t.part.c.state == "in_doubt",
             t.message.c.status == "QUEUED",
             or_(bindparam("link", type_=Str).is_(None), t.part.c.link == bindparam("link", type_=Str)),
@@ -337,7 +347,13 @@ _IN_DOUBT: Final = Statement(
 )
 _BACKLOG: Final[dict[str, Statement]] = {
     "queued": Statement(lambda _: select(func.count()).where(t.message.c.due_at.is_not(None))),
-    "in_doubt": Statement(lambda _: select(func.count()).where(t.OPEN, t.part.c.state == "in_doubt")),
+    "in_doubt": Statement(
+        lambda _: (
+            select(func.count())
+            .select_from(t.part.join(t.message, t.message.c.id == t.part.c.message_id))
+            .where(t.OPEN, t.part.c.state == "in_doubt", t.message.c.status == "QUEUED")
+        )
+    ),
     "parked": Statement(lambda _: select(func.count()).where(t.receipt.c.next_try_at.is_not(None))),
     "callbacks": Statement(lambda _: select(func.count()).where(t.callback.c.next_attempt_at.is_not(None))),
 }
@@ -392,6 +408,13 @@ _STORY_HEAD: Final = Statement(
     ).select_from(r.join(t.message, t.message.c.id == r.c.id).join(t.batch, t.batch.c.id == batch_key(t.message.c.id))),
     id=Str,
 )
+
+
+def _of_part(name: str) -> Any:
+    """A part's column, which a lone part leaves to its message (``changes.lone_part``)."""
+    return case((t.message.c.parts == 1, t.message.c[name]), else_=t.part.c[name])
+
+
 _STORY_PARTS: Final = Statement(
     lambda r: select(
         t.part.c.message_id,
@@ -401,10 +424,10 @@ _STORY_PARTS: Final = Statement(
         t.part.c.answered_at,
         t.part.c.smsc_message_id,
         t.part.c.state,
-        t.part.c.error_source,
-        t.part.c.error_command_status,
-        t.part.c.since_at,
-    ).select_from(r.join(t.part, t.part.c.message_id == r.c.id)),
+        _of_part("error_source"),
+        _of_part("error_command_status"),
+        _of_part("since_at"),
+    ).select_from(r.join(t.part, t.part.c.message_id == r.c.id).join(t.message, t.message.c.id == t.part.c.message_id)),
     id=Str,
 )
 _STORY_RECEIPTS: Final = Statement(
@@ -491,7 +514,7 @@ def _told_parts(tx: Tx, ids: Sequence[tuple[str]]) -> list[TraceEntry]:
             entries.append(TraceEntry(row[4], "response", row[0], text))
         elif row[7] == "submit":
             text = f"part {row[1]} refused, command_status 0x{row[8]:02X}"
-            entries.append(TraceEntry(row[9], "response", row[0], text))
+            entries.append(TraceEntry(max(row[9], row[3]), "response", row[0], text))
         if row[6] == "in_doubt":
             entries.append(TraceEntry(row[3], "doubt", row[0], f"part {row[1]} was never answered: in doubt"))
     return entries

@@ -6,15 +6,16 @@ the same transaction that applies it. Must not know: PDUs, dialects. Next: ``ove
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, delete, insert, literal, select, update
+from sqlalchemy import bindparam, case, delete, insert, literal, select, update
 
 from kvitto.core.matching import Ambiguous, Candidate, Match, ReceiptIds, adopt, candidate_keys, fold, match
 from kvitto.core.matching import InDoubt as DoubtfulPart
 from kvitto.core.model import ReceiptOutcome
-from kvitto.core.receipt import LinkRules, NetworkError, Receipt, shown_done_at
+from kvitto.core.receipt import IdBase, LinkRules, NetworkError, Receipt, shown_done_at
 from kvitto.core.status import FINAL, MoveKind, Reason, ReceiptRead, Status
 from kvitto.store import schema as t
 from kvitto.store.api import IncomingMessage, ReceiptResult, ReceivedReceipt
@@ -154,7 +155,7 @@ def record_receipts(tx: Tx, scope: Scope, items: Sequence[Sequence[ReceivedRecei
                 verdict.level,
                 verdict.message_id,
                 verdict.part_no,
-                _parsed_json(one.receipt) if parked and one.receipt is not None else None,
+                _parsed_json(one.receipt, one.rules) if parked and one.receipt is not None else None,
                 one.at + _FIRST_RETRIES_MS[0] if parked else None,
             )
         )
@@ -198,7 +199,7 @@ def _decide(tx: Tx, scope: Scope, receipts: Sequence[Parked], now: int) -> list[
         result = match(ids, candidates, one.rules)
         if isinstance(result, Match):
             item = here[candidates.index(result.candidate)]
-            verdicts.append(_apply(changes, one, item, result.level))
+            verdicts.append(_apply(changes, one, item, result.level, now))
         else:
             outcome = ReceiptOutcome.AMBIGUOUS if isinstance(result, Ambiguous) else ReceiptOutcome.PARKED
             verdicts.append(_Verdict(outcome))
@@ -233,13 +234,13 @@ def _candidates(tx: Tx, receipts: Sequence[Parked]) -> dict[int, list[_Found]]:
     return found
 
 
-def _apply(changes: Changes, one: Parked, item: _Found, level: int, *, adopted: bool = False) -> _Verdict:
-    """Let a receipt change the part it is for."""
+def _apply(changes: Changes, one: Parked, item: _Found, level: int, now: int, *, adopted: bool = False) -> _Verdict:
+    """Let a receipt change the part it is for; one that was parked tells us its news only now."""
     receipt = one.receipt
     network = receipt.network_error
     event = ReceiptRead(
         item.part_no,
-        one.at,
+        one.at if one.id is None else now,
         receipt.status,
         receipt.reason,
         shown_done_at(receipt.done_at, one.at, item.written_at),
@@ -283,7 +284,10 @@ def record_incoming(tx: Tx, scope: Scope, items: Sequence[Sequence[IncomingMessa
 
 
 class _Stored(msgspec.Struct, array_like=True):
-    """A parked receipt as it waits in the store: what matching and applying need."""
+    """A parked receipt as it waits in the store: what matching and applying need, and the rules it was parked by.
+
+    An answer wakes it without knowing the rules of the link that brought it.
+    """
 
     message_id: str
     text_id: str | None
@@ -298,9 +302,12 @@ class _Stored(msgspec.Struct, array_like=True):
     source_addr: str
     destination_addr: str
     intermediate: bool
+    submit_id: IdBase
+    receipt_id: IdBase
+    park_s: int
 
 
-def _parsed_json(receipt: Receipt) -> str:
+def _parsed_json(receipt: Receipt, rules: LinkRules) -> str:
     network = receipt.network_error
     stored = _Stored(
         receipt.message_id,
@@ -316,6 +323,9 @@ def _parsed_json(receipt: Receipt) -> str:
         receipt.source_addr,
         receipt.destination_addr,
         receipt.intermediate,
+        rules.submit_id,
+        rules.receipt_id,
+        rules.park_s,
     )
     return msgspec.json.encode(stored).decode()
 
@@ -323,8 +333,7 @@ def _parsed_json(receipt: Receipt) -> str:
 _read_stored = msgspec.json.Decoder(_Stored)
 
 
-def _receipt_from(text: str) -> Receipt:
-    kept = _read_stored.decode(text)
+def _receipt_from(kept: _Stored) -> Receipt:
     return Receipt(
         message_id=kept.message_id,
         text_id=kept.text_id,
@@ -390,6 +399,7 @@ _SETTLE: Final = Statement(
             part_no=r.c.part_no,
             next_try_at=r.c.next_try_at,
             tries=t.receipt.c.tries + 1,
+            parsed=case((r.c.next_try_at.is_not(None), t.receipt.c.parsed), else_=None),
         )
         .where(t.receipt.c.id == r.c.id)
     ),
@@ -427,7 +437,14 @@ def retry_parked(tx: Tx, scope: Scope, items: Sequence[ParkedRetry]) -> list[int
 
 
 def _parked(row: Sequence[Any], rules: Mapping[str, LinkRules]) -> Parked:
-    return Parked(row[0], row[1], row[2], row[3], _receipt_from(row[4]), rules.get(row[1], LinkRules()), row[5])
+    kept = _read_stored.decode(row[4])
+    own = rules.get(row[1]) or _rules_at_parking(kept.submit_id, kept.receipt_id, kept.park_s)
+    return Parked(row[0], row[1], row[2], row[3], _receipt_from(kept), own, row[5])
+
+
+@lru_cache(maxsize=64)
+def _rules_at_parking(submit_id: IdBase, receipt_id: IdBase, park_s: int) -> LinkRules:
+    return LinkRules(submit_id=submit_id, receipt_id=receipt_id, park_s=park_s)
 
 
 def _try_again(tx: Tx, scope: Scope, parked: Sequence[Parked], now: int, *, may_adopt: bool = False) -> None:
@@ -520,7 +537,7 @@ def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_V
             part.submitted_at,
             Candidate(fit.key, waiting.group, "", part.destination, part.submitted_at, False),
         )
-        result[index] = _apply(changes, waiting, item, 0, adopted=True)
+        result[index] = _apply(changes, waiting, item, 0, now, adopted=True)
         names.append((message_id, part_no, waiting.receipt.message_id, fold(waiting.receipt.message_id), waiting.at))
     changes.write()
     if names:
