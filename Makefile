@@ -2,7 +2,7 @@
 #
 #   make run [PORT=8080] [DATA=./data] [ARGS='--log ...']   the server with its simulator, a demo account and curl lines
 #   make test [TESTS=tests] [ARGS='-k r26']                 the whole suite, PostgreSQL included
-#   make lint | format | bench | bench-peer | profile | storm | docs | lock | clean
+#   make lint | format | bench | profile | storm | docs | lock | clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -18,7 +18,7 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
           --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-peer profile storm docs lock postgres clean
+.PHONY: help run test lint format bench profile storm docs lock postgres strace clean
 
 help:
 	@sed -n 's/^#   \(make .*\)/\1/p' Makefile
@@ -67,7 +67,19 @@ postgres:
 	  exit 1; \
 	fi
 
-test: $(VENV)/.develops postgres
+# strace shows that the fsync comes before the answer (P1, P2).
+strace:
+	@command -v strace >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo 'Installing strace for the tests ...'; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get install -y -q strace </dev/null >/dev/null 2>&1 \
+	    || { apt-get update -q </dev/null >/dev/null 2>&1; apt-get install -y -q strace </dev/null; }; \
+	else \
+	  echo 'strace is needed for the tests: apt-get install strace' >&2; exit 1; \
+	fi
+
+test: $(VENV)/.develops postgres strace
 	$(BIN)/python -m pytest -n $(JOBS) $(TESTS) $(ARGS)
 
 lint: $(VENV)/.develops
@@ -84,14 +96,9 @@ format: $(VENV)/.develops
 bench: $(VENV)/.runs
 	$(BIN)/python -m bench.run $(ARGS)
 
-# The same work through another gateway on this machine (BENCH_PEER names it), to compare with.
-BENCH_PEER ?= kannel
-bench-peer: $(VENV)/.runs
-	$(BIN)/python -m bench.peer $(BENCH_PEER) $(ARGS)
-
 # Where the microseconds go: the bench with py-spy on the server.
 profile: $(VENV)/.develops
-	$(BIN)/python -m bench.run --profile .profile $(ARGS)
+	$(BIN)/python -m bench.profile --output .profile $(ARGS)
 
 # The long storm: kill -9 under load, 200 times, on both databases (the suite does 20).
 storm: $(VENV)/.develops postgres

@@ -346,6 +346,7 @@ class App:
         client = CallbackClient(
             clock=self._clock,
             limits=PostLimits(connect_timeout_s=wanted.connect_s, read_bytes=wanted.response_limit_bytes),
+            user_agent=f"Kvitto/{__version__}",
         )
         outbox = Outbox(
             store,

@@ -93,7 +93,7 @@ class Door:
 
     def __init__(self, places: int = 1_000_000) -> None:
         self.places = places
-        self.taken: list[CallbackDue] = []
+        self.taken: list[Any] = []
 
     def room(self) -> int:
         """How many more it takes."""
@@ -339,7 +339,7 @@ class House:
         return view.status, view.reason
 
     async def events(self, message_id: str) -> list[tuple[Status, Reason]]:
-        """The message's changes of status, in order."""
+        """The message's changes of status, in order: its ends, and whatever its customer is told of."""
         query = (
             select(t.event.c.status, t.event.c.reason).where(t.event.c.message_id == message_id).order_by(t.event.c.seq)
         )

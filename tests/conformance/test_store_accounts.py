@@ -11,9 +11,17 @@ from tests.conformance.house import House
 
 async def test_an_account_reads_back_by_every_key(house: House):
     account = await house.new_account(
-        callback_url="http://a/", callback_secret="whsec_abc", allow_callbacks_to=("10.0.0.0/8",), default_from="Me",
-        allowed_senders=("Me", "Ö"), blocked_numbers=("46701",), max_parts=3, rate=2.5, quota=10, timezone="Europe/Stockholm",
-    )  # fmt: skip
+        callback_url="http://a/",
+        callback_secret="whsec_abc",
+        allow_callbacks_to=("10.0.0.0/8",),
+        default_from="Me",
+        allowed_senders=("Me", "Ö"),
+        blocked_numbers=("46701",),
+        max_parts=3,
+        rate=2.5,
+        quota=10,
+        timezone="Europe/Stockholm",
+    )
     found = (account, f"password-{account.name}")
     assert await house.store.find_account(id=account.id) == found
     assert await house.store.find_account(name=account.name) == found
@@ -34,7 +42,7 @@ async def test_a_taken_username_under_a_new_name_leaves_nothing(house: House):
     twin = NewAccount(
         taken.__class__(id=house.ids.new(), name="new", service_plan_id="x", username=taken.username), "t", "p"
     )
-    with pytest.raises(Exception, match="(?i)unique"):
+    with pytest.raises(Exception, match=r"(?i)unique"):
         await house.store.create_account(twin)
     assert await house.store.find_account(name="new") is None
     assert await house.store.find_account(token_hash="t") is None
@@ -55,11 +63,22 @@ async def test_the_callback_secret_is_sealed_at_rest(house: House):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("callback_url", "http://x/"), ("callback_url", None), ("callback_secret", "whsec_new"), ("allow_callbacks_to", ("::1/128",)),
-        ("default_from", "Me"), ("allowed_senders", ("A", "B")), ("blocked_numbers", ()), ("max_parts", 11), ("rate", 0.5),
-        ("rate", None), ("quota", 5), ("quota", None), ("timezone", "UTC"), ("disabled", True),
+        ("callback_url", "http://x/"),
+        ("callback_url", None),
+        ("callback_secret", "whsec_new"),
+        ("allow_callbacks_to", ("::1/128",)),
+        ("default_from", "Me"),
+        ("allowed_senders", ("A", "B")),
+        ("blocked_numbers", ()),
+        ("max_parts", 11),
+        ("rate", 0.5),
+        ("rate", None),
+        ("quota", 5),
+        ("quota", None),
+        ("timezone", "UTC"),
+        ("disabled", True),
     ],
-)  # fmt: skip
+)
 async def test_every_setting_can_be_changed_and_cleared(house: House, name, value):
     account = await house.store.set_account(house.account.name, {name: value})
     assert getattr(account, name) == value

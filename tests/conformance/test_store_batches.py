@@ -2,7 +2,6 @@
 
 import asyncio
 from typing import Any
-from dataclasses import replace as with_fields
 
 import pytest
 from sqlalchemy import select
@@ -18,7 +17,7 @@ def batch_id(message_id: str) -> str:
     return message_id[:22] + "0000"
 
 
-async def cancel(house: House, message_id: str) -> BatchOutcome:
+async def cancel(house: House, message_id: str) -> Any:
     return await house.store.cancel_batch(house.account.id, batch_id(message_id), house.now)
 
 
@@ -222,7 +221,7 @@ async def test_replace_pays_for_what_it_adds_and_gets_nothing_for_less(house: Ho
     async def put(count: int) -> BatchOutcome:
         nonlocal modified_at
         new = house.plan(count, account=account, batch_id=old.batch.id, send_at=house.now + 60_000)
-        new = new._replace(batch=with_fields(new.batch, modified_at=modified_at + 1))
+        new = new._replace(batch=new.batch._replace(modified_at=modified_at + 1))
         outcome = await house.store.replace_batch(new, modified_at)
         modified_at += outcome.batch is not None
         return outcome

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from sqlalchemy import select
 
-from kvitto.core.model import PartKey
+from kvitto.core.errors import StoreUnavailable
+from kvitto.core.model import Notify, PartKey
 from kvitto.core.status import ErrorSource, Note, Reason, Status
 from kvitto.store import schema as t
 from kvitto.store.api import SubmitAnswer, SubmitFate
@@ -123,7 +124,6 @@ async def test_an_answer_dispatches_and_keeps_the_id_as_sent(house: House):
     assert await house.status(message) == (Status.DISPATCHED, Reason.ACCEPTED)
     assert await house.parts(message, "smsc_message_id", "state", "answered_at") == [("00Ab-0 ", "accepted", house.now)]
     assert (await house.view(message)).since_at == house.now
-    assert await house.events(message) == [(Status.DISPATCHED, Reason.ACCEPTED)]
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2), (2, 3, 1)])
@@ -231,7 +231,7 @@ async def test_r38_one_refused_part_ends_the_whole_and_the_rest_stays_unsent(hou
 
 
 async def test_an_answer_that_comes_twice_changes_nothing(house: House):
-    (message,) = await house.dispatch()
+    (message,) = await house.dispatch(notify=Notify.CHANGES)
     await house.answer(message, house.smsc_id(message))
     await house.answer(message, status=0x0B)
     await house.answer(message, status=0x58, retry_in_s=1)
@@ -277,6 +277,34 @@ async def test_what_was_not_written_goes_back_to_the_queue(house: House):
     assert await house.status(message) == (Status.QUEUED, Reason.QUEUED)
     (again,) = await house.claim()
     assert (again.message_id, again.todo) == (message, (1,))
+
+
+@pytest.mark.parametrize("in_doubt", [False, True])
+async def test_p6_a_fate_told_by_another_node_than_the_writer_changes_nothing(house: House, in_doubt):
+    (message,) = await house.send()
+    await house.claim()
+    other = await house.second(node="node2")
+    await other.record_fates([SubmitFate(PartKey(message, 1), in_doubt)], house.now)
+    assert await house.parts(message, "state") == ["written"]
+    assert await house.claim() == []
+
+
+async def test_p6_a_claim_whose_commit_failed_is_not_taken_back_from_who_got_it_then(postgres_house: House):
+    house = postgres_house
+    (message,) = await house.send()
+    failing = house.store.commits._tx
+    commit, failing.commit = failing.commit, raise_away
+    with pytest.raises(StoreUnavailable):
+        await house.claim()
+    failing.commit = commit
+    other = await house.second(node="node2")
+    assert [one.message_id for one in await house.claim(store=other)] == [message]
+    assert await house.claim() == []
+    assert await house.parts(message, "state", "node") == [("written", "node2")]
+
+
+def raise_away() -> None:
+    raise StoreUnavailable("the commit's answer was lost")
 
 
 async def test_r12_what_was_written_is_held_in_doubt(house: House):

@@ -1,7 +1,9 @@
-"""When the database is away, full or locked: ``StoreUnavailable``, nothing half-stored, and on it goes afterwards (P24, P25)."""
+"""A database away, full or locked: ``StoreUnavailable``, nothing half-stored, and on it goes afterwards (P24, P25)."""
 
 import asyncio
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -16,7 +18,6 @@ from kvitto.store.postgres import PostgresTx
 from kvitto.store.sealing import Seal
 from kvitto.store.sqlite import SqliteTx
 from kvitto.store.statements import Statement
-from kvitto.store.verbs.callbacks import take_back_callbacks
 from tests.conformance.house import House
 from tests.support.clock import FakeClock
 from tests.support.postgres import PostgresCluster
@@ -92,7 +93,8 @@ async def test_p25_killed_backends_are_replaced(postgres_house: House, postgres_
     database = house.url.rpartition("/")[2]
     await asyncio.to_thread(
         postgres_cluster.execute,
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' AND application_name = 'kvitto'",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        f" WHERE datname = '{database}' AND application_name = 'kvitto'",
     )
     assert await failures(house.claim()) in ([StoreUnavailable], [list])
     await house.claim()
@@ -102,7 +104,8 @@ async def test_p25_killed_backends_are_replaced(postgres_house: House, postgres_
 def test_a_connection_lost_within_a_transaction_stores_nothing_of_it(
     postgres_url: str, postgres_cluster: PostgresCluster
 ):
-    tx, watcher = PostgresTx(postgres_url, read_only=False), PostgresTx(postgres_url, read_only=False)
+    tx: Any = PostgresTx(postgres_url, read_only=False)
+    watcher = PostgresTx(postgres_url, read_only=False)
     insert = Statement(lambda _: t.token.insert().values(hash="x", account_id="a", created_at=1))
     again = Statement(lambda _: t.token.insert().values(hash="y", account_id="a", created_at=1))
     tokens = Statement(lambda _: select(t.token.c.hash))
@@ -126,6 +129,26 @@ def test_a_connection_lost_within_a_transaction_stores_nothing_of_it(
     assert [row[0] for row in watcher.run(tokens)] == ["y"]
     tx.close()
     watcher.close()
+
+
+def test_two_nodes_never_draw_the_same_number(postgres_url: str):
+    def draw(counts: list[int]) -> list[int]:
+        tx = PostgresTx(postgres_url, read_only=False)
+        numbers: list[int] = []
+        for count in counts:
+            tx.begin()
+            numbers.extend(tx.new_ids(count))
+            tx.commit()
+        tx.close()
+        return numbers
+
+    counts = [1, 2, 0, 999, 1500, 3, 2501] * 6
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(draw, [counts, counts])
+    for numbers in (first, second):
+        assert numbers == sorted(set(numbers))
+        assert len(numbers) == sum(counts)
+    assert not set(first) & set(second)
 
 
 def test_a_reading_connection_cannot_write(postgres_url: str):
@@ -211,7 +234,6 @@ async def test_a_directory_that_is_not_there_is_unavailable(tmp_path, clock):
 def test_a_sqlite_reader_cannot_write(sqlite_url: str):
     tx = SqliteTx(sqlite_url.removeprefix("sqlite:///"), read_only=True)
     with pytest.raises(StoreUnavailable):
-        take_back_callbacks(tx, type("S", (), {"node": ""})(), [0])
         tx.run(Statement(lambda _: t.token.delete()))
     assert tx.run(COUNT) == [(0,)]
     tx.close()

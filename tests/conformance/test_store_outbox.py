@@ -1,5 +1,7 @@
 """The outbox: which changes are called back, to whom, handed off or claimed, leased and scheduled."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select
 
@@ -132,7 +134,7 @@ async def test_handed_off_and_claimed_facts_are_the_same(house: House):
     (handed,) = door.taken
     (claimed,) = await house.callbacks()
     assert isinstance(handed.facts, MessageView)
-    same = {"id": "", "recipient": ""}
+    same: dict[str, Any] = {"id": "", "recipient": ""}
     assert handed.facts._replace(**same) == claimed.facts._replace(**same)
     assert (handed.url, handed.full, handed.attempts, handed.dialect) == (
         claimed.url,

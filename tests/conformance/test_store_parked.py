@@ -21,7 +21,7 @@ async def keys(house: House) -> int:
 
 
 async def test_r33_a_receipt_that_overtook_its_answer_is_applied_with_the_answer(house: House):
-    (message,) = await house.send()
+    (message,) = await house.send(notify=Notify.CHANGES)
     await house.claim()
     assert (await house.receive(build_receipt("id1"))).outcome is ReceiptOutcome.PARKED
     transactions = house.store.commits.transactions

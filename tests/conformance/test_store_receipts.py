@@ -27,7 +27,7 @@ async def test_a_final_receipt_ends_the_message_with_its_error_and_one_callback(
     assert view.error == (ErrorSource.NETWORK, "027", 3, 27, None)
     ((due,),) = [await house.callbacks()]
     assert due.facts == view
-    assert await house.events(message) == [(Status.DISPATCHED, Reason.ACCEPTED), (end, REASON_OF[end])]
+    assert await house.events(message) == [(end, REASON_OF[end])]
 
 
 def expected(ends: tuple[Status, ...]) -> Status:
@@ -124,7 +124,7 @@ async def test_r41_repetition_has_no_effect(house: House):
     outcomes += [result.outcome for result in await house.store.record_receipts(together)]
     assert outcomes == [ReceiptOutcome.MATCHED] + [ReceiptOutcome.DUPLICATE] * 5
     assert await house.told() == [(message, Status.DELIVERED)]
-    assert len(await house.events(message)) == 2
+    assert len(await house.events(message)) == 1
     assert (await house.view(message)).notes is Note.NONE
     assert len(await house.look(select(t.receipt.c.id).where(t.receipt.c.message_id == message))) == 6
 

@@ -1,4 +1,4 @@
-"""The migrated database is what ``schema`` says, migrations bear repetition and company, and hot statements use indexes."""
+"""The migrated database is what ``schema`` says, migrations bear repetition and company, hot statements use indexes."""
 
 import json
 import multiprocessing
@@ -56,7 +56,7 @@ def test_sqlite_migrated_is_what_the_schema_says(migrated_file: Path, tmp_path: 
         assert differences(connection) == []
         assert shape(connection) == shape(expected)
         query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%' ORDER BY name"
-        rows = [dict(one.exec_driver_sql(query).all()) for one in (expected, connection)]
+        rows: list[dict] = [dict(one.exec_driver_sql(query).all()) for one in (expected, connection)]
     assert {name: normal(sql) for name, sql in rows[1].items()} == {name: normal(sql) for name, sql in rows[0].items()}
 
 

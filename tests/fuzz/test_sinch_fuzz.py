@@ -2,14 +2,15 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kvitto.core.operations import Revise, Send
 from kvitto.dialects.base import Call, DialectError
-from kvitto.dialects.sinch import ROUTES, responses
-from kvitto.dialects.sinch.wire import BatchUpdateIn
+from kvitto.dialects.sinch import ROUTES, requests, responses
+from kvitto.dialects.sinch.wire import BatchIn, BatchUpdateIn
 from tests.support.sinch import BATCH_ID, NOW, account, batch_of, send
 
 CODES = {
@@ -156,6 +157,62 @@ FIELDS = [name if name != "sender" else "from" for name in BatchUpdateIn.__struc
 def test_any_values_in_any_fields(route, fields, whole, owner):
     base = {"from": "46701740605", "to": ["46701740611"], "body": "x"} if whole else {}
     check(route, call_for(route, json.dumps(base | fields).encode()), owner)
+
+
+PLAIN_FIELDS = {
+    "from": [
+        "46701740605",
+        "+46701740605",
+        "0046701740605",
+        "Shop",
+        "Shop of twelve",
+        "12345",
+        "1" * 16,
+        "",
+        None,
+        "é",
+    ],
+    "to": [["46701740611"], ["+46701740611", "46701740611"], ["0701"], ["grouptogroup"], ["4670174061x"], [], None],
+    "body": ["Parcel", "", "x" * 2000, "x" * 2001, None, {"url": "http://a/"}],
+    "type": ["mt_text", "mt_binary", None],
+    "delivery_report": ["none", "full", "per_recipient_final", None],
+    "callback_url": ["http://a/", "HTTPS://b/" + "x" * 2048, "ftp://a/", "", None],
+    "client_reference": ["order", "", "x" * 2049, None],
+    "feedback_enabled": [True, False, None],
+    "flash_message": [True, False, None],
+    "expire_at": ["2031-03-10T00:00Z", "soon", None],
+    "truncate_concat": [True, None],
+    "parameters": [{"k": {"default": "v"}}, {}, None],
+    "max_number_of_message_parts": [1, 0, "2", None],
+}
+
+
+@given(st.fixed_dictionaries({}, optional={name: st.sampled_from(of) for name, of in PLAIN_FIELDS.items()}), OWNERS)
+@settings(deadline=None, max_examples=600)
+def test_a_plain_batch_is_read_as_by_all_the_rules(fields, owner):
+    given_ = msgspec.convert({"from": "Shop", "to": ["46701740611"], "body": "x"} | fields, BatchIn)
+
+    def by_the_rules():
+        return requests._submission(given_, owner, NOW)
+
+    assert outcome_of(lambda: requests._plain_submission(given_, owner) or by_the_rules()) == outcome_of(by_the_rules)
+
+
+def outcome_of(read):
+    try:
+        return read()
+    except DialectError as refused:
+        return refused.answer
+
+
+def test_the_commonest_batches_are_read_at_once():
+    for more in (
+        {},
+        {"type": "mt_text", "delivery_report": "full", "callback_url": "http://a/"},
+        {"to": ["12345"] * 2},
+    ):
+        given_ = msgspec.convert({"from": "Shop", "to": ["+46701740611"], "body": "x"} | more, BatchIn)
+        assert requests._plain_submission(given_, account()) is not None
 
 
 WORDS = st.text(max_size=12) | st.sampled_from(

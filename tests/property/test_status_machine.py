@@ -1,7 +1,7 @@
 """The status machine in every order of events (P4; docs/status.md section 6, properties 4 to 7).
 
-All orders of up to 6 events for one part, of up to 5 and 4 for two and three; random walks beyond; and a few hundred
-walks through both databases, event by event through the store's verbs, compared with the same oracle.
+All orders of up to 6 events for one part, of up to 5 and 4 for two and three (6 in the long run); random walks beyond;
+and some hundred walks through both databases, event by event through the store's verbs, compared with the same oracle.
 """
 
 import os
@@ -27,10 +27,12 @@ from tests.conformance.fixtures import (  # noqa: F401  # fixtures
     url,
 )
 from tests.conformance.house import RULES, House, build_receipt
-from tests.support.walks import FINALS, KINDS, Oracle, Step, event_of, fresh, with_claim
+from tests.support.walks import FINALS, KINDS, OF_ALL, Oracle, Step, event_of, fresh, with_claim
 
 ORDERS = int(os.environ.get("KVITTO_TEST_STATUS_ORDERS", "20000"))
 """How many random walks; the long run takes 10^6."""
+
+LONG = ORDERS >= 10**6
 
 # One of each kind that the machine tells apart: what differs in a word only would multiply the orders for nothing.
 CORE = (
@@ -71,6 +73,12 @@ class Walk:
         self.oracle = Oracle(parts)
         self.steps: list[Step] = []
         self.entered: list[tuple[Status, bool]] = []
+
+    def copy(self) -> "Walk":
+        other = Walk(0)
+        other.message, other.oracle = self.message, self.oracle.copy()
+        other.steps, other.entered = [*self.steps], [*self.entered]
+        return other
 
     def take(self, step: Step) -> None:
         self.steps.append(step)
@@ -130,26 +138,23 @@ def walked(parts: int, steps) -> Walk:
 
 
 def explore(parts: int, kinds: tuple[str, ...], depth: int) -> int:
-    """Every order of up to ``depth`` steps, sharing the work of common beginnings; returns how many there were."""
+    """Every order of up to ``depth`` steps; returns how many were looked at.
+
+    What follows depends on message and oracle alone: an order that leads to a pair known at this depth adds nothing.
+    """
+    choices = [(kind, part) for kind in kinds for part in (range(1, parts + 1) if kind not in OF_ALL else (1,))]
     orders = 0
-    choices = [
-        (kind, part)
-        for kind in kinds
-        for part in (range(1, parts + 1) if kind not in ("claim", "cancel", "expire", "wait_over") else (1,))
-    ]
-    stack: list[tuple[Step, ...]] = [()]
-    seen: set = set()
-    while stack:
-        path = stack.pop()
-        for kind, part in choices:
-            steps = (*path, Step(kind, part, len(path) + 1))
-            orders += 1
-            walk = walked(parts, steps)
-            # What follows depends on message and oracle alone: an order that leads to a known pair adds nothing.
-            state = (without_times(walk.message), tuple(walk.oracle.story), repr(vars(walk.oracle)), len(steps))
-            if len(steps) < depth and state not in seen:
-                seen.add(state)
-                stack.append(steps)
+    layer = [Walk(parts)]
+    for at in range(1, depth + 1):
+        seen: dict[object, Walk] = {}
+        for walk in layer:
+            for kind, part in choices:
+                orders += 1
+                longer = walk.copy()
+                longer.take(Step(kind, part, at))
+                longer.check_story()
+                seen.setdefault((without_times(longer.message), longer.oracle.knows), longer)
+        layer = list(seen.values())
     return orders
 
 
@@ -160,9 +165,11 @@ def without_times(message: Message) -> Message:
     return message._replace(since_at=0, done_at=None, parts=parts)
 
 
-@pytest.mark.parametrize(("parts", "kinds", "depth"), [(1, CORE, 6), (2, SEVERAL, 5), (3, SEVERAL, 4)])
+@pytest.mark.parametrize(
+    ("parts", "kinds", "depth"), [(1, CORE, 6), (2, SEVERAL, 6 if LONG else 5), (3, SEVERAL, 6 if LONG else 4)]
+)
 def test_p4_every_order_of_events_keeps_the_rules(parts, kinds, depth):
-    assert explore(parts, kinds, depth) > 1000
+    assert explore(parts, kinds, depth) > 500
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 5])
@@ -233,7 +240,6 @@ def test_every_pair_of_statuses_has_its_move():
 # --- through the store ---------------------------------------------------------------------------------------------
 
 STORE_WALKS = 120
-NOT_THROUGH_VERBS = ("cancel", "expire", "wait_over", "claim")
 
 
 async def play(house: House, moves: dict[str, Step]) -> None:  # noqa: F811
@@ -277,7 +283,7 @@ async def test_p4_walks_through_the_verbs_end_as_the_rules_say(house: House):  #
         moves = {}
         for message, walk in walks.items():
             kind, part = (
-                dice.choice([kind for kind in KINDS if kind not in NOT_THROUGH_VERBS]),
+                dice.choice([kind for kind in KINDS if kind not in OF_ALL]),
                 dice.randrange(1, len(walk.message.parts) + 1),
             )
             if kind not in ("answer", "refuse", "throttle", "doubt") and part not in named[message]:

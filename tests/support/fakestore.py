@@ -105,14 +105,14 @@ class FakeStore:
     def touch(self, batch_id: str) -> None:
         """Somebody else changes the batch."""
         new = self.batches[batch_id]
-        moved = dataclasses.replace(new.batch, modified_at=new.batch.modified_at + 1)
+        moved = new.batch._replace(modified_at=new.batch.modified_at + 1)
         self.batches[batch_id] = new._replace(batch=moved)
 
     def cancel_batch(self, account_id: str, batch_id: str, now: int) -> Any:
         new = self._mine(account_id, batch_id)
         if new is None:
             return _done(BatchOutcome(None, "not_found"))
-        cancelled = dataclasses.replace(new.batch, cancelled_at=new.batch.cancelled_at or now, modified_at=now)
+        cancelled = new.batch._replace(cancelled_at=new.batch.cancelled_at or now, modified_at=now)
         self.batches[batch_id] = new._replace(batch=cancelled)
         return _done(BatchOutcome(cancelled))
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ class Rig:
             feedback=False,
             extra={},
         )
-        one = replace(one, **batch)
+        one = one._replace(**batch)
         parts = count_parts(text)
         messages = [
             NewMessage(id, number, parts) for id, number in zip(message_ids(one.id, len(numbers)), numbers, strict=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.model import Claimed, Content
-from kvitto.smpp.codec import decode, encode, encode_submit_sm_resp
+from kvitto.smpp.codec import PduBuffer, decode, encode, encode_submit_sm_resp
 from kvitto.smpp.events import Event
 from kvitto.smpp.pdus import BindResp, DataSm, DeliverSm, SubmitSm
 from kvitto.smpp.session import Role, Session
@@ -134,11 +134,14 @@ class ScriptedConnection:
     def _feed_bind_resp(self, mode: BindMode) -> None:
         self.session.receive(encode(BindResp(mode | 0x80000000, 1), 1), self.clock.monotonic())
 
-    def submit_many(self, messages: Iterable[tuple[SubmitSm, object]]) -> None:
+    def submit_bodies(self, messages: Iterable[tuple[bytes, object]]) -> None:
         """See ``SmppConnection``."""
-        for pdu, token in messages:
-            number = self.session.submit(pdu, token, self.clock.monotonic())
-            self.submitted.append((number, pdu))
+        self.session.submit_many(messages, self.clock.monotonic())
+        octets = self.session.take_output()
+        for frame in PduBuffer().feed(octets):
+            pdu = decode(frame)
+            assert isinstance(pdu, SubmitSm)
+            self.submitted.append((pdu.sequence_number, pdu))
 
     def answer_many(self, answers: Iterable[tuple[int, int, int]]) -> None:
         """See ``SmppConnection``."""

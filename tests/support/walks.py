@@ -22,7 +22,7 @@ from kvitto.core.status import (
     Withdrawn,
 )
 
-__all__ = ["FAILING", "FINALS", "KINDS", "Oracle", "Step", "event_of", "fresh", "with_claim"]
+__all__ = ["FAILING", "FINALS", "KINDS", "OF_ALL", "Oracle", "Step", "event_of", "fresh", "with_claim"]
 
 FINALS = {
     "delivered": (Status.DELIVERED, Reason.DELIVERED),
@@ -102,6 +102,19 @@ class Oracle:
         self._ends: list[Status | None] = [None] * parts
         self._failed: list[Status] = []  # in the order they happened
         self._by_us = False
+
+    def copy(self) -> "Oracle":
+        """Another that knows the same."""
+        other = Oracle(0)
+        other.status, other.corrections, other._by_us = self.status, self.corrections, self._by_us
+        other.story, other._where = [*self.story], [*self._where]
+        other._ends, other._failed = [*self._ends], [*self._failed]
+        return other
+
+    @property
+    def knows(self) -> tuple[object, ...]:
+        """All that decides what it will say next."""
+        return (self.status, self._by_us, *self.story, None, *self._where, *self._ends, *self._failed[:1])
 
     def tell(self, step: Step) -> None:
         """Take one fact."""

@@ -106,3 +106,25 @@ async def test_credentials_of_any_characters_are_only_wrong(shop):
     assert problem_of(await auth.identify(strange)) is Problem.UNAUTHORIZED
     plan = Credentials(token=secrets.api_token, service_plan_id="\udcfe\u2713")
     assert problem_of(await auth.identify(plan)) is Problem.UNAUTHORIZED
+
+
+async def test_proven_credentials_are_believed_no_longer_than_their_account(shop, clock):
+    store, auth, secrets = shop
+    credentials = Credentials(token=secrets.api_token, service_plan_id=secrets.service_plan_id)
+    await auth.identify(credentials)
+    assert auth.recall(credentials) is auth.recall(credentials)
+    store.change("Shop 1", disabled=True)
+    clock.advance(KEEP_S)
+    assert auth.recall(credentials) is None
+    assert problem_of(await auth.identify(credentials)) is Problem.ACCOUNT_DISABLED
+    assert problem_of(auth.recall(credentials)) is Problem.ACCOUNT_DISABLED
+
+
+async def test_what_was_proven_once_proves_nothing_else(shop):
+    _, auth, secrets = shop
+    known = Credentials(username=secrets.username, password=secrets.password)
+    await auth.identify(known)
+    assert auth.recall(known).name == "Shop 1"
+    assert problem_of(auth.recall(known._replace(password="guess"))) is Problem.UNAUTHORIZED
+    assert problem_of(auth.recall(known._replace(service_plan_id="another"))) is Problem.UNAUTHORIZED
+    assert auth.recall(Credentials(token=secrets.password)) is None

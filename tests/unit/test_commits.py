@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from kvitto.core.errors import StoreUnavailable
-from kvitto.store.commits import GROUP_ROWS, Commits, Scope, Verb
+from kvitto.store.commits import GROUP_ROWS, Commits, Verb
 
 
 class ScriptedTx:
@@ -174,7 +174,11 @@ async def test_only_the_guilty_one_fails(commits, database):
 
 
 async def test_an_answer_too_few_is_a_fault_of_the_verb_and_nothing_is_stored(commits, database):
-    short = Verb("short", 1, lambda tx, scope, items: [tx.write("x")][1:])
+    def answer_none(tx, scope, items):
+        tx.write("x")
+        return []
+
+    short = Verb("short", 1, answer_none)
     (error,) = await results(commits.put(short, "a"))
     assert isinstance(error, ValueError)
     assert database.stored == []
@@ -258,11 +262,11 @@ async def test_start_and_stop_bear_early_and_double_calls(database):
 
 
 async def test_callbacks_are_handed_off_after_the_commit_and_not_after_a_failure(commits, database):
-    taken = []
+    taken: list[object] = []
     commits.room = lambda: 2
     commits.take = taken.extend
 
-    def cause(tx, scope: Scope, items):
+    def cause(tx, scope, items):
         assert (scope.node, scope.room) == ("node1", 2)
         scope.handoff.extend(items)
         return items
@@ -276,11 +280,11 @@ async def test_callbacks_are_handed_off_after_the_commit_and_not_after_a_failure
 
 
 async def test_callbacks_of_the_innocent_are_handed_off_when_a_neighbour_fails(commits, database):
-    taken = []
+    taken: list[object] = []
     commits.room = lambda: 10
     commits.take = taken.extend
 
-    def cause(tx, scope: Scope, items):
+    def cause(tx, scope, items):
         scope.handoff.extend(items)
         return write(tx, scope, items)
 

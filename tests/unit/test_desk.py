@@ -1,6 +1,5 @@
 """The desk: operations performed against the store, for one account."""
 
-import dataclasses
 from typing import Any, cast
 
 import pytest
@@ -70,7 +69,7 @@ async def test_a_send_is_the_stores_own_future(room):
 
 
 async def test_what_admission_denies_reaches_no_store(room):
-    denial = room.desk.send(dataclasses.replace(submission(), sender=None), SHOP, room.clock.now())
+    denial = room.desk.send(submission()._replace(sender=None), SHOP, room.clock.now())
     assert problem_of(denial) is Problem.NO_SENDER
     assert not room.store.batches
 
@@ -184,5 +183,5 @@ async def test_dispatched_cancelled_and_unknown_batches_are_not_revised(room):
 
 async def test_a_revision_passes_admission(room):
     batch = await room.sent()
-    nobody = dataclasses.replace(submission(), sender=None)
+    nobody = submission()._replace(sender=None)
     assert problem_of(await room.do(Revise(batch_id=batch.id, change=lambda _: nobody))) is Problem.NO_SENDER

@@ -10,10 +10,10 @@ from kvitto.core.ids import IdMaker
 from kvitto.core.model import Content, Submission
 from kvitto.core.operations import FetchBatch, Send
 from kvitto.dialects.base import Answer, Credentials, DialectError, Problem, Route
-from kvitto.intake.auth import Authenticator, mint_account
+from kvitto.intake.auth import KEEP_S, Authenticator, mint_account
 from kvitto.intake.desk import Desk
 from kvitto.intake.doors import Doors
-from kvitto.intake.exchange import Reply, Request, Response
+from kvitto.intake.exchange import Head, Reply, Request, Response
 from kvitto.intake.health import Health, open_docs
 from kvitto.store.api import Store
 from tests.support.fakestore import FakeStore
@@ -62,9 +62,9 @@ class House:
     def __init__(self, clock, **options):
         self.clock = clock
         self.store: Any = FakeStore()
-        dialect: Any = ToyDialect()
+        self.dialect: Any = ToyDialect()
         self.doors = Doors(
-            [dialect],
+            [self.dialect],
             Desk(cast(Store, self.store), IdMaker(clock)),
             Authenticator(cast(Store, self.store), clock),
             **options,
@@ -88,6 +88,9 @@ class House:
 
     async def answer(self, *args, **kwargs) -> Response:
         return await answer_of(self.call(*args, **kwargs))
+
+    async def ask(self, request) -> Response:
+        return await answer_of(self.doors.handle(request))
 
 
 async def answer_of(outcome) -> Response:
@@ -272,3 +275,45 @@ async def test_the_docs_page_escapes_what_it_shows_and_loads_nothing(healthy):
 async def test_an_openapi_document_is_served_by_name(healthy):
     response = await healthy.answer("GET", "/openapi/toy.json", token="")
     assert json.loads(response.body)["openapi"] == "3.1.0"
+
+
+# --- heads that the server keeps
+
+
+async def test_what_a_head_says_is_found_out_once_and_the_body_each_time(house):
+    head = Head("POST", "/toy/x", "/toy/x", "", {}, 6)
+    first, second = house.request(), house.request(body=b"Letter")
+    first.head = second.head = head
+    assert (await house.ask(first)).status == 201
+    assert head.entry is not None
+    second.headers = second.raw_path = None  # whoever read them again would fail
+    assert (await house.ask(second)).status == 201
+    assert [new.batch.content.text for new in house.store.batches.values()] == ["Parcel", "Letter"]
+
+
+async def test_a_known_head_of_a_disabled_account_is_refused_within_a_second(house):
+    head = Head("POST", "/toy/x", "/toy/x", "", {}, 6)
+    for status in (201, 418):
+        request = house.request()
+        request.head = head
+        assert (await house.ask(request)).status == status
+        house.store.change("shop", disabled=True)
+        house.clock.advance(KEEP_S)
+
+
+async def test_a_known_head_is_refused_when_too_much_is_outstanding(house):
+    head = Head("POST", "/toy/x", "/toy/x", "", {}, 6)
+    for outstanding in (0, house.doors.most_in_flight):
+        house.doors.in_flight = outstanding
+        request = house.request()
+        request.head = head
+        answer = await house.ask(request)
+    assert answer.body == b"throttled"
+
+
+async def test_credentials_are_never_read_from_the_body(house):
+    seen = []
+    dialect = house.dialect
+    dialect.credentials, plain = lambda call: seen.append(call.body) or plain(call), dialect.credentials
+    assert (await house.ask(house.request())).status == 201
+    assert seen == [b""]

@@ -6,9 +6,10 @@ import pytest
 
 from kvitto.core.model import Claimed, Content, ContentKind, PartKey
 from kvitto.core.receipt import LinkRules, LongText
-from kvitto.core.text import count_parts
+from kvitto.core.text import count_parts, split
+from kvitto.dispatch import parts as parts_module
 from kvitto.dispatch.parts import PartMaker, Unsendable, validity_period
-from kvitto.smpp.codec import encode_submit_sm
+from kvitto.smpp.codec import encode_by_table, encode_submit_sm
 from kvitto.smpp.spec import Tlv
 
 NOW = 1_773_065_100_000  # 2026-03-09 14:05:00 UTC
@@ -100,11 +101,27 @@ def test_a_payload_link_sends_one_submit_sm_whose_answer_is_for_every_part():
     assert part.pdu.tlvs[Tlv.MESSAGE_PAYLOAD] == LONG.encode()
 
 
-def test_one_text_to_many_recipients_is_split_once_and_addressed_to_each():
+def test_one_text_to_many_recipients_is_split_once_and_addressed_to_each(monkeypatch: pytest.MonkeyPatch):
+    splits: list[str] = []
+    monkeypatch.setattr(parts_module, "split", lambda text, **how: splits.append(text) or split(text, **how))
     maker = PartMaker(LinkRules())
     pdus = [maker.make(claimed("hej", id=f"01M{n}", recipient=f"4670{n:07}"), NOW)[0].pdu for n in range(3)]
     assert [pdu.destination_addr for pdu in pdus] == ["46700000000", "46700000001", "46700000002"]
-    assert pdus[0].short_message is pdus[2].short_message
+    assert {pdu.short_message for pdu in pdus} == {b"hej"}
+    assert splits == ["hej"]
+
+
+def test_a_text_sent_before_to_somebody_else_differs_in_nothing_but_recipient_and_validity():
+    maker = PartMaker(LinkRules())
+    for ahead_ms in (300_000, 61_000, 40 * 86_400_000):
+        for recipient in ("46701234567", "4670"):
+            for sender in ("12345", "Kvitto"):
+                message = claimed("hello", sender=sender, recipient=recipient, expire_at=NOW + ahead_ms)
+                (used,), (fresh,) = maker.make(message, NOW), PartMaker(LinkRules()).make(message, NOW)
+                assert used == fresh
+                assert (used.pdu.source_addr, used.pdu.destination_addr) == (sender, recipient)
+                assert used.pdu.validity_period == validity_period(NOW + ahead_ms, NOW)
+                assert encode_by_table(used.pdu)[16:] == used.body
 
 
 def test_binary_data_goes_with_its_own_header():

@@ -7,6 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
+from sinch.domains.authentication.sinch_events.v1.authentication_validation import (
+    validate_sinch_event_signature_with_nonce,
+)
 
 from kvitto.core.model import BatchReport, CallbackDue, ContentKind, StatusCount
 from kvitto.core.status import NO_ERROR, Reason, Status
@@ -113,10 +116,29 @@ def test_s10_2_the_headers_of_an_attempt():
     ]
 
 
-def test_s10_2_the_key_is_the_whole_secret_as_utf_8():
-    secret = "whsec_åMfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+@pytest.mark.parametrize(
+    "secret",
+    ["whsec_åMfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "", "s" * 63, "s" * 64, "s" * 65, "å" * 32, "å" * 33, "s" * 500],
+)
+def test_s10_2_the_key_is_the_whole_secret_as_utf_8(secret):
     expected = hmac.new(secret.encode("utf-8"), b"{}.n.1", hashlib.sha256).digest()
     assert signature(b"{}", secret, "n", "1") == base64.b64encode(expected).decode()
+
+
+def test_s10_2_every_input_changes_the_signature():
+    given = (b"body", "secret", "nonce", "1")
+    others = [(b"bodY", *given[1:]), (b"body", "Secret", "nonce", "1"), (b"body", "secret", "noncE", "1")]
+    others.append((b"body", "secret", "nonce", "2"))
+    assert len({signature(*inputs) for inputs in [given, *others, given]}) == 5
+
+
+def test_s10_2_sinchs_own_sdk_accepts_what_we_sign():
+    vector = json.loads((EXAMPLES / "signed_callback.json").read_text())
+    body, secret = vector["body"], "kvitto-hook-secret"
+    fields = DIALECT.headers(body.encode(), account(callback_secret=secret), nonce="n-1", now=NOW)
+    headers = {name.lower(): value for name, value in fields}
+    assert validate_sinch_event_signature_with_nonce(secret, headers, body)
+    assert not validate_sinch_event_signature_with_nonce(secret, headers, body + " ")
 
 
 # --- 10.1 answers and retries

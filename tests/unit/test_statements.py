@@ -118,20 +118,32 @@ def test_a_mistake_of_ours_is_not_called_unavailable(tx):
         tx.run(INSERT, rows(1))
 
 
-def test_ids_rise_and_are_never_given_again(tx):
-    insert_event = Statement(
-        lambda r: insert(t.receipt).from_select(
-            ["id", "link", "grp", "received_at", "raw", "outcome", "tries"],
-            select(r.c.id, literal("l"), literal("g"), literal(0), literal(""), literal("orphan"), literal(0)),
-        ),
-        id=Int,
-    )
-    first = tx.new_ids("receipt", 3)
-    assert first == [1, 2, 3]
-    assert tx.new_ids("receipt", 0) == []
-    tx.run(insert_event, [(one,) for one in first])
-    tx.run(Statement(lambda _: t.receipt.delete()))
-    assert tx.new_ids("receipt", 2) == [4, 5]
+RECEIPTS = Statement(
+    lambda r: insert(t.receipt).from_select(
+        ["id", "link", "grp", "received_at", "raw", "outcome", "tries"],
+        select(r.c.id, literal("l"), literal("g"), literal(0), literal(""), literal("orphan"), literal(0)),
+    ),
+    id=Int,
+)
+
+
+def test_numbers_rise_over_calls_transactions_and_processes(tx, tmp_path):
+    tx.begin()
+    assert list(tx.new_ids(3)) == [1, 2, 3]
+    assert list(tx.new_ids(0)) == []
+    assert list(tx.new_ids(2)) == [4, 5]
+    tx.run(RECEIPTS, [(one,) for one in range(1, 6)])
+    tx.commit()
+    beside = SqliteTx(str(tmp_path / "k.db"), read_only=False)
+    beside.begin()
+    (taken,) = beside.new_ids(1)
+    beside.run(RECEIPTS, [(taken,)])
+    beside.commit()
+    beside.close()
+    assert taken > 5
+    tx.begin()
+    assert min(tx.new_ids(2)) > taken
+    tx.rollback()
 
 
 def test_a_transaction_that_is_rolled_back_leaves_nothing(tx):

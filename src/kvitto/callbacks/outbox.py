@@ -22,7 +22,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple, Protocol
 
 from kvitto.callbacks.addresses import AddressPolicy, BadUrl, parse_target
-from kvitto.callbacks.post import OnDone, PostFailure, PostRequest, PostResult
+from kvitto.callbacks.post import OnDone, PostFailure, PostRequest, PostResult, header_lines
 from kvitto.core.clock import Clock
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.ids import new_nonce
@@ -80,7 +80,7 @@ NEVER_RIGHT: Final = frozenset({PostFailure.BAD_URL, PostFailure.BAD_REQUEST})
 UNKNOWN_DIALECT_MS: Final = 3_600_000
 TOO_MANY_REQUESTS: Final = 429
 
-_CONTENT_TYPE: Final = (b"Content-Type", b"application/json")
+_JSON: Final = ("Content-Type", "application/json")
 
 
 class _Caller(NamedTuple):
@@ -118,15 +118,19 @@ class _Endpoint:
         self.paused_until = 0.0
 
 
-class _Job:
-    """One callback in hand. ``key``: callbacks with the same key go one after the other."""
+class _Job(PostRequest):
+    """One callback in hand; when its turn comes it is the request that posts it, and only then has a request's fields.
+
+    ``key``: callbacks with the same key go one after the other.
+    """
 
     __slots__ = ("dialect", "due", "endpoint", "key")
 
-    def __init__(self, due: CallbackDue, endpoint: _Endpoint, dialect: Dialect | None, key: str) -> None:
+    dialect: Dialect
+
+    def __init__(self, due: CallbackDue, endpoint: _Endpoint, key: str) -> None:
         self.due = due
         self.endpoint = endpoint
-        self.dialect = dialect
         self.key = key
 
 
@@ -163,6 +167,7 @@ class Outbox:
         self._round: deque[_Endpoint] = deque()
         self._in_flight = 0
         self._callers: dict[str, _Caller] = {}
+        self._policies: dict[AddressPolicy, AddressPolicy] = {}  # one object for all that are equal
         self._unknown: dict[str, list[_Endpoint]] = {}  # account being looked up -> endpoints that wait for it
         self._results: list[CallbackResult] = []
         self._storing = False
@@ -237,29 +242,29 @@ class Outbox:
         """Post these; they are leased to us. One that is in hand already is not taken twice."""
         if not self._open:
             return
-        ids, behind = self._ids, self._behind
+        ids, behind, by_url = self._ids, self._behind, self._by_url
         for due in callbacks:
             if due.id in ids:
                 continue
+            ids.add(due.id)
             facts = due.facts
             key = facts.id if isinstance(facts, MessageView) else facts.batch_id
-            job = _Job(due, self._endpoint_of(due), self._dialects.get(due.dialect), key)
-            ids.add(due.id)
+            job = _Job(due, by_url.get((due.url, due.account_id)) or self._endpoint_of(due), key)
             if key in behind:
-                queue = behind[key]
-                if queue is None:
-                    behind[key] = [job]
-                else:
-                    queue.append(job)
+                self._wait_behind(job)
             else:
                 behind[key] = None
                 self._queue(job)
-        self._start_posts()
+        self._start_posts(self._clock.now())
+
+    def _wait_behind(self, job: _Job) -> None:
+        queue = self._behind[job.key]
+        if queue is None:
+            self._behind[job.key] = [job]
+        else:
+            queue.append(job)
 
     def _endpoint_of(self, due: CallbackDue) -> _Endpoint:
-        endpoint = self._by_url.get((due.url, due.account_id))
-        if endpoint is not None:
-            return endpoint
         target = parse_target(due.url)
         name = "" if isinstance(target, BadUrl) else f"{target.scheme}://{target.host}:{target.port}"
         if len(self._by_url) >= ENDPOINTS:
@@ -282,8 +287,9 @@ class Outbox:
             self._forget(job)
             return
         endpoint.waiting.append(job)
-        if not endpoint.listed:
-            self._list(endpoint)
+        if not endpoint.listed and endpoint.in_flight < endpoint.limit and not endpoint.paused_until:
+            endpoint.listed = True
+            self._round.append(endpoint)
 
     def _most_waiting(self, endpoint: _Endpoint) -> int:
         """How many may wait for an endpoint that is slow, those that can start at once beside."""
@@ -311,94 +317,103 @@ class Outbox:
 
     # --- posting ------------------------------------------------------------------------------------------------------
 
-    def _start_posts(self) -> None:
+    def _start_posts(self, now: int) -> None:
         """One post from each endpoint in turn, as long as anything may start."""
         turns, most = self._round, self._limits.in_flight
+        if not turns:
+            return
         now_s = self._clock.monotonic()
         while turns and self._in_flight < most:
-            endpoint = turns.popleft()
-            if not endpoint.waiting:
+            endpoint = turns[0]
+            if endpoint.waiting:
+                caller = self._callers.get(endpoint.account_id)
+                if caller is None or caller.until <= now_s:
+                    turns.popleft()
+                    self._wait_for_caller(endpoint)
+                    continue
+                self._post(endpoint, endpoint.waiting.popleft(), caller, now)
+            if endpoint.waiting and endpoint.in_flight < endpoint.limit and not endpoint.paused_until:
+                turns.rotate(-1)
+            else:
+                turns.popleft()
                 endpoint.listed = False
-                continue
-            caller = self._callers.get(endpoint.account_id)
-            if caller is None or caller.until <= now_s:
-                self._wait_for_caller(endpoint)
-                continue
-            self._post(endpoint, endpoint.waiting.popleft(), caller)
-            self._list(endpoint)
 
-    def _post(self, endpoint: _Endpoint, job: _Job, caller: _Caller) -> None:
-        due, dialect, account = job.due, job.dialect, caller.account
-        now = self._clock.now()
+    def _post(self, endpoint: _Endpoint, job: _Job, caller: _Caller, now: int) -> None:
+        due, account = job.due, caller.account
+        dialect = self._dialects.get(due.dialect)
         if account is None:
-            self._finish(job, now, None, CallbackState.GIVEN_UP, None, "the account is gone")
+            self._fail(job, now, None, CallbackState.GIVEN_UP, None, "the account is gone")
             return
         if dialect is None:
-            self._finish(job, now, None, CallbackState.PENDING, now + UNKNOWN_DIALECT_MS, "unknown dialect")
+            self._fail(job, now, None, CallbackState.PENDING, now + UNKNOWN_DIALECT_MS, "unknown dialect")
             return
         try:
-            body = dialect.render(due)
-            signed = dialect.headers(body, account, nonce=new_nonce(), now=now)
+            body = job.body = dialect.render(due)
+            fields = dialect.headers(body, account, nonce=new_nonce(), now=now)
+            if fields[:1] != [_JSON] and all(name.lower() != "content-type" for name, _ in fields):
+                fields = [*fields, _JSON]
+            job.headers = header_lines(fields)
         except Exception:  # the top of this callback's way out: it can never be rendered, and must not stop the others
             self._log.exception("service.failed", service="outbox", callback_id=due.id)
-            self._finish(job, now, None, CallbackState.GIVEN_UP, None, "cannot be rendered")
+            self._fail(job, now, None, CallbackState.GIVEN_UP, None, "cannot be rendered")
             return
-        headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in signed]
-        if all(name.lower() != b"content-type" for name, _ in headers):
-            headers.append(_CONTENT_TYPE)
+        job.dialect = dialect
+        job.url = due.url
+        job.policy = caller.policy
+        job.connections = self._limits.per_endpoint
+        job.timeout_s = dialect.callback_timeout_s
         endpoint.in_flight += 1
         self._in_flight += 1
         self.attempts += 1
-        request = PostRequest(
-            due.url, headers, body, caller.policy, self._limits.per_endpoint, dialect.callback_timeout_s, job
-        )
-        self._client.start(request, self._on_done)
+        self._client.start(job, self._on_done)
 
     def _on_done(self, request: PostRequest, result: PostResult) -> None:
-        job = request.context
-        assert isinstance(job, _Job)
-        assert job.dialect is not None
-        endpoint = job.endpoint
+        assert isinstance(request, _Job)
+        job = request
+        endpoint, now = job.endpoint, self._clock.now()
         endpoint.in_flight -= 1
         self._in_flight -= 1
-        if result.elapsed_ms >= self._limits.slow_ms:
+        if result.elapsed_ms < self._limits.slow_ms:
+            endpoint.slow_in_row = 0
+        else:
             endpoint.slow_in_row += 1
             if endpoint.slow_in_row == SLOW_IN_ROW:
                 self._trim(endpoint)
-        else:
-            endpoint.slow_in_row = 0
         if result.failure is PostFailure.STOPPED:
             self._ids.discard(job.due.id)
             self._release(job.key)
         else:
-            self._judge(job, job.dialect, result)
-        if not endpoint.listed:
+            self._judge(job, result, now)
+        if endpoint.waiting and not endpoint.listed:
             self._list(endpoint)
-        self._start_posts()
-        self._rest.set()
+        self._start_posts(now)
+        if not self._open:
+            self._rest.set()
 
-    def _judge(self, job: _Job, dialect: Dialect, result: PostResult) -> None:
+    def _judge(self, job: _Job, result: PostResult, now: int) -> None:
         """Let the dialect say what the answer means, and write that down."""
-        now = self._clock.now()
-        status = result.status if result.failure is None else None
-        retry_after_s = _retry_after_s(result.headers.get(b"retry-after"), now) if result.headers else None
-        decision = dialect.judge(job.due, status, result.body, retry_after_s, now)
-        if decision.done:
-            state, next_at = CallbackState.DONE, None
-        elif decision.retry_at is None or result.failure in NEVER_RIGHT:
-            state, next_at = CallbackState.GIVEN_UP, None
-        else:
-            state, next_at = CallbackState.PENDING, decision.retry_at
+        due, endpoint = job.due, job.endpoint
+        status, failure, _, body, headers, elapsed_ms, _ = result
+        if failure is not None:
+            status = None
+        retry_after_s = _retry_after_s(headers[b"retry-after"], now) if b"retry-after" in headers else None
+        decision = job.dialect.judge(due, status, body, retry_after_s, now)
         if status == TOO_MANY_REQUESTS:
-            self._slow_down(job.endpoint, retry_after_s)
-        elif decision.done and job.endpoint.limit < self._limits.per_endpoint:
-            self._speed_up(job.endpoint)
-        error = None
-        if not decision.done:
-            error = f"HTTP {status}" if result.failure is None else f"{result.failure.value}: {result.detail}"
-            if result.failure is PostFailure.FORBIDDEN:
-                self._log.warning("callback.forbidden", callback_id=job.due.id, error=result.detail)
-        self._finish(job, now, status, state, next_at, error, result.elapsed_ms)
+            self._slow_down(endpoint, retry_after_s)
+        elif decision.done and endpoint.limit < self._limits.per_endpoint:
+            self._speed_up(endpoint)
+        if decision.done:
+            self.delivered += 1
+            done = CallbackResult(due.id, CallbackState.DONE, now, None, due.first_failed_at, status, None, elapsed_ms)
+            self._write_down(job, done)
+            return
+        error = f"HTTP {status}" if failure is None else f"{failure.value}: {result.detail}"
+        if failure is PostFailure.FORBIDDEN:
+            self._log.warning("callback.forbidden", callback_id=due.id, error=result.detail)
+        if decision.retry_at is None or failure in NEVER_RIGHT:
+            self._fail(job, now, status, CallbackState.GIVEN_UP, None, error, elapsed_ms)
+        else:
+            self._fail(job, now, status, CallbackState.PENDING, decision.retry_at, error, elapsed_ms)
 
     def _slow_down(self, endpoint: _Endpoint, retry_after_s: float | None) -> None:
         """The receiver says 429: wait as it asks, at least a second, then go on with half as many at once."""
@@ -421,30 +436,28 @@ class Outbox:
         endpoint.paused_until = 0.0
         if not endpoint.listed:
             self._list(endpoint)
-        self._start_posts()
+        self._start_posts(self._clock.now())
 
-    def _finish(
+    def _fail(
         self,
         job: _Job,
         now: int,
         status_code: int | None,
         state: CallbackState,
         next_at: int | None,
-        error: str | None,
+        error: str,
         elapsed_ms: int = 0,
     ) -> None:
-        """Write one attempt's outcome down, and let the next callback of the same message go."""
+        """Write down an attempt that came to nothing, or that could not be made."""
         due = job.due
-        first_failed_at = due.first_failed_at
-        if state is CallbackState.DONE:
-            self.delivered += 1
-        else:
-            if first_failed_at is None:
-                first_failed_at = now
-            self._tell_failure(due, state, next_at, error)
-        self._results.append(
-            CallbackResult(due.id, state, now, next_at, first_failed_at, status_code, error, elapsed_ms)
-        )
+        first_failed_at = now if due.first_failed_at is None else due.first_failed_at
+        self._tell_failure(due, state, next_at, error)
+        failed = CallbackResult(due.id, state, now, next_at, first_failed_at, status_code, error, elapsed_ms)
+        self._write_down(job, failed)
+
+    def _write_down(self, job: _Job, result: CallbackResult) -> None:
+        """Keep what came of an attempt until it is stored, and let the next callback of the same message go."""
+        self._results.append(result)
         self._release(job.key)
         if not self._storing:
             self._storing = True
@@ -463,14 +476,11 @@ class Outbox:
 
     def _release(self, key: str) -> None:
         """A callback with this key has ended: the next one may go."""
-        queue = self._behind.get(key)
-        if not queue:
-            self._behind.pop(key, None)
-            return
-        job = queue.pop(0)
-        if not queue:
-            self._behind[key] = None
-        self._queue(job)
+        queue = self._behind.pop(key, None)
+        if queue:
+            job = queue.pop(0)
+            self._behind[key] = queue or None
+            self._queue(job)
 
     # --- storing ------------------------------------------------------------------------------------------------------
 
@@ -530,10 +540,16 @@ class Outbox:
         if len(self._callers) >= ENDPOINTS:
             self._callers.clear()
         until = self._clock.monotonic() + self._limits.account_s
-        self._callers[account_id] = _Caller(account, self._policy_of(account), until)
+        self._callers[account_id] = _Caller(account, self._one_of(self._policy_of(account)), until)
         for endpoint in self._unknown.pop(account_id, ()):
             self._list(endpoint)
-        self._start_posts()
+        self._start_posts(self._clock.now())
+
+    def _one_of(self, policy: AddressPolicy) -> AddressPolicy:
+        """The object that stands for all equal ones: the client then knows it by identity."""
+        if len(self._policies) >= ENDPOINTS:
+            self._policies.clear()
+        return self._policies.setdefault(policy, policy)
 
     def _policy_of(self, account: Account | None) -> AddressPolicy:
         allow = () if account is None else account.allow_callbacks_to

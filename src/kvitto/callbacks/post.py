@@ -14,15 +14,14 @@ import asyncio
 import contextlib
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from os import strerror
 from socket import SOCK_STREAM, gaierror
 
 from kvitto.callbacks.addresses import AddressPolicy, BadUrl, Target, parse_target
-from kvitto.callbacks.wire import NO_HEADERS, Exchange, PostFailure, PostRequest, PostResult, Wire
+from kvitto.callbacks.wire import NO_HEADERS, Answer, PostFailure, PostRequest, PostResult, Wire
 from kvitto.core.clock import Clock
 
 __all__ = [
@@ -33,6 +32,7 @@ __all__ = [
     "PostRequest",
     "PostResult",
     "Resolver",
+    "header_lines",
     "resolve_by_system",
     "verified_tls",
 ]
@@ -81,6 +81,19 @@ def verified_tls() -> ssl.SSLContext:
     return context
 
 
+def header_lines(fields: Sequence[tuple[str, str]]) -> bytes:
+    """Header fields as they go over the wire, each with its line's end.
+
+    Raises: ValueError when a field holds a line break, which would break the request's framing, or is not Latin-1.
+    """
+    if not fields:
+        return b""
+    text = "\r\n".join(map(": ".join, fields)) + "\r\n"
+    if text.count("\n") != len(fields) or text.count("\r") != len(fields):
+        raise ValueError("a line break in a header")
+    return text.encode("latin-1")
+
+
 class UnreachableError(Exception):
     """No connection; carries the failure in words."""
 
@@ -108,7 +121,19 @@ class _Endpoint:
 class _Pool:
     """The connections to one (scheme, host, port) under one policy, and the posts that wait for one."""
 
-    __slots__ = ("client", "idle", "limit", "open", "policy", "removed", "target", "waiting")
+    __slots__ = (
+        "client",
+        "idle",
+        "known_answers",
+        "limit",
+        "open",
+        "opening",
+        "policy",
+        "removed",
+        "target",
+        "waiting",
+        "wires",
+    )
 
     def __init__(self, client: "CallbackClient", target: Target, policy: AddressPolicy) -> None:
         self.client = client
@@ -117,52 +142,47 @@ class _Pool:
         self.limit = 1
         self.open = 0
         """Connections that exist or are being opened."""
+        self.opening: set[PostRequest] = set()
+        """Posts that a connection is being opened for."""
+        self.wires: set[Wire] = set()
         self.idle: list[Wire] = []
-        self.waiting: deque[Exchange] = deque()
+        self.waiting: deque[PostRequest] = deque()
+        self.known_answers: dict[bytes, Answer] = {}
         self.removed = False
 
-    def submit(self, exchange: Exchange) -> None:
-        """Send on a free connection, else on a new one, else wait for one."""
-        if self.idle:
-            self.client.begin(exchange)
-            self.idle.pop().send(exchange)  # the one used last: the others may grow old and be closed
-        elif self.open < self.limit:
-            self.client.begin(exchange)
-            self.open_for(exchange)
-        else:
-            self.waiting.append(exchange)
-
-    def open_for(self, exchange: Exchange) -> None:
+    def open_for(self, post: PostRequest) -> None:
         """Open a connection and send on it."""
         self.open += 1
-        exchange.task = self.client.loop.create_task(self._open())
-        exchange.task.add_done_callback(partial(self._opened, exchange))
+        self.opening.add(post)
+        post.task = self.client.loop.create_task(self._open())
+        post.task.add_done_callback(partial(self._opened, post))
 
     # ---- wires call these
 
-    def answered(self, exchange: Exchange, wire: Wire, *, truncated: bool) -> None:
-        """See ``callbacks.wire.Owner``."""
-        self.client.finish(exchange, wire.status, None, "", wire.body, wire.headers, truncated)
+    def answered(self, post: PostRequest, wire: Wire, answer: Answer, free: bool, truncated: bool) -> None:
+        """See ``callbacks.wire.Owner``. The wire goes first: what the caller posts next finds it free."""
+        client = self.client
+        client.now_s = client.read_s()
+        if free:
+            if client.stopped:
+                wire.cut()
+            elif self.waiting:
+                waited = self.waiting.popleft()
+                waited.started_s = client.now_s
+                wire.send(waited)
+            else:
+                wire.idle_since_s = client.now_s
+                self.idle.append(wire)
+        client.finish(post, answer, None, "", truncated)
 
-    def failed(self, exchange: Exchange, wire: Wire, failure: PostFailure, detail: str) -> None:
+    def failed(self, post: PostRequest, wire: Wire, failure: PostFailure, detail: str) -> None:
         """See ``callbacks.wire.Owner``."""
-        self.client.finish(exchange, wire.status, failure, detail, wire.body, wire.headers)
+        self.client.fail(post, failure, detail, wire)
 
-    def give_back(self, wire: Wire) -> None:
-        """See ``callbacks.wire.Owner``."""
-        if self.client.stopped:
-            wire.cut()
-        elif self.waiting:
-            exchange = self.waiting.popleft()
-            self.client.begin(exchange)
-            wire.send(exchange)
-        else:
-            wire.idle_since_s = self.client.now_s
-            self.idle.append(wire)
-
-    def lost(self, wire: Wire, again: Exchange | None) -> None:
+    def lost(self, wire: Wire, again: PostRequest | None) -> None:
         """See ``callbacks.wire.Owner``."""
         self.open -= 1
+        self.wires.discard(wire)
         if wire in self.idle:
             self.idle.remove(wire)
         if again is not None:
@@ -171,27 +191,29 @@ class _Pool:
 
     def _serve_waiting(self) -> None:
         while self.waiting and self.open < self.limit and not self.client.stopped:
-            exchange = self.waiting.popleft()
-            self.client.begin(exchange)
-            self.open_for(exchange)
+            post = self.waiting.popleft()
+            post.started_s = self.client.now_s = self.client.read_s()
+            self.open_for(post)
 
     # ---- opening
 
-    def _opened(self, exchange: Exchange, task: "asyncio.Task[Wire]") -> None:
-        """A connection is open, and carries the exchange it was opened for; or it is not, and that exchange fails."""
-        exchange.task = None
+    def _opened(self, post: PostRequest, task: "asyncio.Task[Wire]") -> None:
+        """A connection is open, and carries the post it was opened for; or it is not, and that post fails."""
+        post.task = None
+        self.opening.discard(post)
         if task.cancelled():
-            failure, detail = self.client.why_cancelled(exchange)
+            failure, detail = self.client.why_cancelled(post)
         else:
             exc = task.exception()
             if exc is None and not task.result().is_lost:
                 wire = task.result()
                 wire.attached = True
-                wire.send(exchange)
+                self.wires.add(wire)
+                wire.send(post)
                 return
             failure, detail = _words_for(exc, self.client.limits)
         self.open -= 1
-        self.client.finish(exchange, None, failure, detail)
+        self.client.fail(post, failure, detail)
         self._serve_waiting()
 
     async def _open(self) -> Wire:
@@ -254,6 +276,13 @@ def _words_for(exc: BaseException | None, limits: PostLimits) -> tuple[PostFailu
             return PostFailure.CONNECT, f"connecting failed: {type(exc).__name__}"
 
 
+def _is_late(post: PostRequest, now_s: float) -> bool:
+    return post.started_s is not None and post.started_s + post.timeout_s <= now_s
+
+
+_NOTHING = Answer(None, b"", NO_HEADERS)
+
+
 class CallbackClient:
     """Posts callbacks. One for the process; made inside the running loop or before it.
 
@@ -271,8 +300,8 @@ class CallbackClient:
     ) -> None:
         self.limits = limits or PostLimits()
         self.stopped = False
+        self.read_s = clock.monotonic
         self.now_s = clock.monotonic()
-        self._clock = clock
         self._resolver = resolver
         self._make_tls = tls
         self._tls: ssl.SSLContext | None = None
@@ -281,7 +310,6 @@ class CallbackClient:
         self._endpoints: dict[str, _Endpoint] = {}
         self._pools: dict[tuple[str, str, int, AddressPolicy], _Pool] = {}
         self._resolved: dict[tuple[str, int], tuple[float, asyncio.Future[Sequence[str]]]] = {}
-        self._running: set[Exchange] = set()
         self._posts = 0
         self._timer: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Event = asyncio.Event()
@@ -313,52 +341,74 @@ class CallbackClient:
 
         ``Host``, ``User-Agent`` and ``Content-Length`` are written here, everything else is the caller's.
         """
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
+        headers, body, policy = request.headers, request.body, request.policy
         endpoint = self._endpoints.get(request.url)
-        if endpoint is None:
-            found = self._learn(request.url)
-            if isinstance(found, BadUrl):
-                self._refuse(request, on_done, PostFailure.BAD_URL, found.reason)
+        if endpoint is None or type(headers) is not bytes or self.stopped or self._posts >= self.limits.posts:
+            ready = self._prepare(request)
+            if isinstance(ready, PostResult):
+                self.loop.call_soon(on_done, request, ready)
                 return
-            endpoint = found
-        lines = b"".join([b"%b: %b\r\n" % field for field in request.headers])
-        if lines.count(b"\n") != len(request.headers) or lines.count(b"\r") != len(request.headers):
-            self._refuse(request, on_done, PostFailure.BAD_REQUEST, "a line break in a header")
-            return
-        if self.stopped or self._posts >= self.limits.posts:
-            failure = PostFailure.STOPPED if self.stopped else PostFailure.BUSY
-            self._refuse(request, on_done, failure, f"stopped, or {self.limits.posts} posts under way")
-            return
+            endpoint, headers = ready
         pool = endpoint.pool
-        if pool is None or pool.removed or (pool.policy is not request.policy and pool.policy != request.policy):
-            pool = endpoint.pool = self._pool_for(endpoint.target, request.policy)
-        pool.limit = request.connections
-        body = request.body
-        octets = b"%b%bContent-Length: %d\r\n\r\n%b" % (endpoint.head, lines, len(body), body)
+        if pool is None or pool.policy is not policy or pool.removed:
+            pool = endpoint.pool = self._pool_for(endpoint.target, policy)
+        request.octets = b"%b%bContent-Length: %d\r\n\r\n%b" % (endpoint.head, headers, len(body), body)
+        request.on_done = on_done
+        request.retried = False
+        request.wire = request.task = None
         self._posts += 1
-        pool.submit(Exchange(request, on_done, octets))
+        pool.limit = request.connections
+        if pool.idle:
+            request.started_s = self.now_s = self.read_s()
+            pool.idle.pop().send(request)  # the one used last: the others may grow old and be closed
+        elif pool.open < pool.limit:
+            request.started_s = self.now_s = self.read_s()
+            pool.open_for(request)
+        else:
+            request.started_s = None
+            pool.waiting.append(request)
         if self._timer is None:
             self._arm()
+
+    def _prepare(self, request: PostRequest) -> "tuple[_Endpoint, bytes] | PostResult":
+        """The rarer half of ``start``: a new URL, header fields one by one, and what cannot be posted."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        endpoint = self._endpoints.get(request.url) or self._learn(request.url)
+        if isinstance(endpoint, BadUrl):
+            return PostResult(None, PostFailure.BAD_URL, endpoint.reason)
+        headers = request.headers
+        if not isinstance(headers, bytes):
+            try:
+                headers = header_lines([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+            except ValueError as exc:
+                return PostResult(None, PostFailure.BAD_REQUEST, str(exc))
+        if self.stopped or self._posts >= self.limits.posts:
+            failure = PostFailure.STOPPED if self.stopped else PostFailure.BUSY
+            return PostResult(None, failure, f"stopped, or {self.limits.posts} posts under way")
+        return endpoint, headers
 
     async def stop(self, grace_s: float = 0.0) -> None:
         """Take no more posts, wait ``grace_s`` for those under way, end the rest as STOPPED. Bears double calls."""
         self.stopped = True
         for pool in self._pools.values():
             while pool.waiting:
-                self.finish(pool.waiting.popleft(), None, PostFailure.STOPPED, "stopped while waiting")
-        if self._running and grace_s > 0:
+                self.fail(pool.waiting.popleft(), PostFailure.STOPPED, "stopped while waiting")
+        if self._posts and grace_s > 0:
             self._emptied.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._emptied.wait(), grace_s)
-        tasks = [exchange.task for exchange in self._running if exchange.task is not None]
-        for exchange in list(self._running):
-            self._give_up(exchange, PostFailure.STOPPED, "stopped before the answer")
+        opening = [post.task for pool in self._pools.values() for post in pool.opening if post.task is not None]
+        for task in opening:
+            task.cancel()  # ends in why_cancelled, unless it has just come about
+        if opening:
+            await asyncio.wait(opening)
         for pool in self._pools.values():
-            for wire in list(pool.idle):
+            for wire in list(pool.wires):
+                if wire.post is not None:
+                    self._give_up(wire.post, wire, PostFailure.STOPPED, "stopped before the answer")
+            for wire in pool.idle:
                 wire.cut()
-        if tasks:
-            await asyncio.wait(tasks)
         for _, lookup in self._resolved.values():
             lookup.cancel()
         self._resolved.clear()
@@ -385,49 +435,37 @@ class CallbackClient:
             self._tls = self._make_tls()
         return self._tls
 
-    def begin(self, exchange: Exchange) -> None:
-        """The exchange has its connection, or one is being opened for it: its time runs."""
-        exchange.started_s = self.now_s = self._clock.monotonic()
-        exchange.deadline_s = exchange.started_s + exchange.request.timeout_s
-        self._running.add(exchange)
-
     def finish(
-        self,
-        exchange: Exchange,
-        status: int | None,
-        failure: PostFailure | None,
-        detail: str,
-        body: bytes = b"",
-        headers: Mapping[bytes, bytes] = NO_HEADERS,
-        truncated: bool = False,
+        self, post: PostRequest, answer: Answer, failure: PostFailure | None, detail: str, truncated: bool
     ) -> None:
-        """Tell the caller, once."""
-        if exchange.is_done:
-            return
-        exchange.is_done = True
+        """Tell the caller, once, at ``now_s``."""
         self._posts -= 1
-        self._running.discard(exchange)
-        if not self._running:
+        if self.stopped and not self._posts:
             self._emptied.set()
-        elapsed_ms = 0
-        if exchange.deadline_s < inf:
-            elapsed_ms = round((self._clock.monotonic() - exchange.started_s) * 1000)
-        result = PostResult(status, failure, detail, body, headers, elapsed_ms, truncated)
+        status, body, headers = answer
+        started_s = post.started_s
+        elapsed_ms = 0 if started_s is None else round((self.now_s - started_s) * 1000)
         try:
-            exchange.on_done(exchange.request, result)
+            post.on_done(post, PostResult(status, failure, detail, body, headers, elapsed_ms, truncated))
         except Exception as exc:
             # The caller's fault must not break the connection that the answer came on.
             self.loop.call_exception_handler({"message": "a post's on_done raised", "exception": exc})
 
-    def why_cancelled(self, exchange: Exchange) -> tuple[PostFailure, str]:
-        """For a connection that was being opened when its exchange was given up."""
+    def fail(self, post: PostRequest, failure: PostFailure, detail: str, wire: Wire | None = None) -> None:
+        """Tell the caller that there is no complete answer; ``wire`` has what came of it."""
+        self.now_s = self.read_s()
+        answer = _NOTHING if wire is None else Answer(wire.status, wire.body, wire.headers)
+        self.finish(post, answer, failure, detail, False)
+
+    def why_cancelled(self, post: PostRequest) -> tuple[PostFailure, str]:
+        """For a connection that was being opened when its post was given up."""
         if self.stopped:
             return PostFailure.STOPPED, "stopped before the answer"
-        return PostFailure.TIMEOUT, f"no answer within {exchange.request.timeout_s:g} s"
+        return PostFailure.TIMEOUT, f"no answer within {post.timeout_s:g} s"
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
         """A host's addresses; asked once for all connections that are opened within ``resolved_s``."""
-        now_s = self._clock.monotonic()
+        now_s = self.read_s()
         until_s, lookup = self._resolved.get((host, port), (0.0, None))
         if lookup is None or now_s >= until_s or (lookup.done() and (lookup.cancelled() or lookup.exception())):
             if len(self._resolved) >= self.limits.remembered_urls:
@@ -445,11 +483,10 @@ class CallbackClient:
 
     def sweep(self) -> None:
         """Look at all time-outs once. The client's own timer calls this every ``sweep_s``."""
-        now_s = self.now_s = self._clock.monotonic()
-        for exchange in [late for late in self._running if late.deadline_s <= now_s]:
-            self._give_up(exchange, PostFailure.TIMEOUT, f"no answer within {exchange.request.timeout_s:g} s")
-        old_s = now_s - self.limits.idle_timeout_s
+        now_s = self.now_s = self.read_s()
         for key, pool in list(self._pools.items()):
+            self._end_late(pool, now_s)
+            old_s = now_s - self.limits.idle_timeout_s
             for wire in [old for old in pool.idle if old.idle_since_s <= old_s]:
                 pool.idle.remove(wire)
                 wire.cut()
@@ -457,14 +494,19 @@ class CallbackClient:
                 pool.removed = True
                 del self._pools[key]
 
-    def _give_up(self, exchange: Exchange, failure: PostFailure, detail: str) -> None:
-        wire = exchange.wire
-        if wire is not None:
-            exchange.wire = None
-            wire.cut()
-            self.finish(exchange, wire.status, failure, detail, wire.body, wire.headers)
-        elif exchange.task is not None:
-            exchange.task.cancel()  # ends in why_cancelled
+    def _end_late(self, pool: _Pool, now_s: float) -> None:
+        for post in pool.opening:
+            if _is_late(post, now_s) and post.task is not None:
+                post.task.cancel()  # ends in why_cancelled
+        late = [(wire, wire.post) for wire in pool.wires if wire.post is not None and _is_late(wire.post, now_s)]
+        for wire, post in late:
+            if wire.post is post:
+                self._give_up(post, wire, PostFailure.TIMEOUT, f"no answer within {post.timeout_s:g} s")
+
+    def _give_up(self, post: PostRequest, wire: Wire, failure: PostFailure, detail: str) -> None:
+        post.wire = None
+        wire.cut()
+        self.fail(post, failure, detail, wire)
 
     def _arm(self) -> None:
         self._timer = self.loop.call_later(self.limits.sweep_s, self._sweep_again)
@@ -491,7 +533,5 @@ class CallbackClient:
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = _Pool(self, target, policy)
+        pool.policy = policy  # an equal one, perhaps another object: the next post finds it by identity
         return pool
-
-    def _refuse(self, request: PostRequest, on_done: OnDone, failure: PostFailure, detail: str) -> None:
-        self.loop.call_soon(on_done, request, PostResult(None, failure, detail))

@@ -1,15 +1,20 @@
 """One connection to a callback endpoint: a request out, its answer in, again and again.
 
-Theory of operation. A ``Wire`` carries one ``Exchange`` at a time. httptools (llhttp) reads the answer; what the
+Theory of operation. A ``Wire`` carries one ``PostRequest`` at a time. httptools (llhttp) reads the answer; what the
 endpoint does wrong (resets, endless or dripping answers, bad chunking) ends in a ``PostResult`` like what it does
-right, through ``Owner.finished``. The wire then goes back to its owner's pool or is cut. It keeps no time itself: the
-client's sweep cuts a wire whose exchange is late. Next: ``callbacks.post``, which owns the pools.
+right. The wire then goes back to its owner's pool or is cut. It keeps no time itself: the client's sweep cuts a wire
+whose post is late.
+
+An endpoint says the same again and again. So what the parser made of an answer that came whole in one read, and left
+the connection fit for the next, is remembered by the answer's octets (``Owner.known_answers``); when the same octets
+begin and end another answer, the parser need not read them. Between two answers it has no state that they could change.
+
+Next: ``callbacks.post``, which owns the pools.
 """
 
 import asyncio
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from math import inf
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, cast
 
@@ -17,8 +22,23 @@ import httptools
 
 from kvitto.callbacks.addresses import AddressPolicy
 
-__all__ = ["KEPT_HEADERS", "NO_HEADERS", "Exchange", "Owner", "PostFailure", "PostRequest", "PostResult", "Wire"]
+__all__ = [
+    "KEPT_HEADERS",
+    "KNOWN_ANSWERS",
+    "KNOWN_ANSWER_BYTES",
+    "NO_HEADERS",
+    "Answer",
+    "Owner",
+    "PostFailure",
+    "PostRequest",
+    "PostResult",
+    "Wire",
+]
 
+KNOWN_ANSWERS = 16
+"""Answers remembered for one pool; above, all are forgotten. One a second is new where they carry a date."""
+KNOWN_ANSWER_BYTES = 1024
+"""Longer ones are not remembered: an acknowledgement is short."""
 
 NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
 
@@ -63,16 +83,40 @@ class PostResult(NamedTuple):
 
 
 class PostRequest:
-    """What to post, and how. ``policy``: where this account's callbacks may go. ``connections``: the bound for this
-    endpoint and policy together. ``timeout_s``: for the whole exchange. ``context`` is the caller's and not looked at.
+    """What to post, and how; started once. ``headers``: fields, or their lines as ``callbacks.post.header_lines`` makes
+    them. ``policy``: where this account's callbacks may go. ``connections``: the bound for this endpoint and policy
+    together. ``timeout_s``: for the whole exchange. ``context`` is the caller's and not looked at.
     """
 
-    __slots__ = ("body", "connections", "context", "headers", "policy", "timeout_s", "url")
+    __slots__ = (
+        "body",
+        "connections",
+        "context",
+        "headers",
+        "octets",
+        "on_done",
+        "policy",
+        "retried",
+        "started_s",
+        "task",
+        "timeout_s",
+        "url",
+        "wire",
+    )
+
+    # The client's own, from ``start`` to ``on_done``: a second object for each post would cost more than these slots.
+    on_done: "Callable[[PostRequest, PostResult], None]"
+    octets: bytes
+    started_s: float | None
+    """When it got its connection, or one began to be opened for it; None while it waits."""
+    retried: bool
+    wire: "Wire | None"
+    task: "asyncio.Task[Wire] | None"
 
     def __init__(
         self,
         url: str,
-        headers: Sequence[tuple[bytes, bytes]],
+        headers: Sequence[tuple[bytes, bytes]] | bytes,
         body: bytes,
         policy: AddressPolicy,
         connections: int = 16,
@@ -88,37 +132,28 @@ class PostRequest:
         self.context = context
 
 
-class Exchange:
-    """One request on its way. Belongs to the client; a wire only carries it."""
+class Answer(NamedTuple):
+    """A complete answer as it was read; of ``headers`` and ``body`` what ``PostResult`` says."""
 
-    __slots__ = ("deadline_s", "is_done", "octets", "on_done", "request", "retried", "started_s", "task", "wire")
-
-    def __init__(self, request: PostRequest, on_done: Callable[[PostRequest, PostResult], None], octets: bytes) -> None:
-        self.request = request
-        self.on_done = on_done
-        self.octets = octets
-        self.started_s = 0.0
-        self.deadline_s = inf
-        self.retried = False
-        self.is_done = False
-        self.wire: Wire | None = None
-        self.task: asyncio.Task[Wire] | None = None
+    status: int | None
+    body: bytes
+    headers: Mapping[bytes, bytes]
 
 
 class Owner(Protocol):
     """The pool that a wire belongs to."""
 
-    def answered(self, exchange: Exchange, wire: "Wire", *, truncated: bool) -> None:
-        """``wire.status``, ``headers`` and ``body`` are the answer; they are forgotten after this call."""
+    known_answers: dict[bytes, Answer]
+    """The octets of a whole answer -> what they say; none may change."""
 
-    def failed(self, exchange: Exchange, wire: "Wire", failure: PostFailure, detail: str) -> None:
-        """There is no complete answer; what there is of it is in the wire, as above."""
+    def answered(self, post: PostRequest, wire: "Wire", answer: Answer, free: bool, truncated: bool) -> None:
+        """This is the answer. ``free``: the wire can carry another post; else it is cut."""
 
-    def give_back(self, wire: "Wire") -> None:
-        """The wire can carry another exchange."""
+    def failed(self, post: PostRequest, wire: "Wire", failure: PostFailure, detail: str) -> None:
+        """There is no complete answer; what there is of it is in the wire: ``status``, ``headers`` and ``body``."""
 
-    def lost(self, wire: "Wire", again: Exchange | None) -> None:
-        """The wire is gone. ``again``: an exchange that a stale wire never carried, to be sent on a fresh one."""
+    def lost(self, wire: "Wire", again: PostRequest | None) -> None:
+        """The wire is gone. ``again``: a post that a stale wire never carried, to be sent on a fresh one."""
 
 
 KEPT_HEADERS = frozenset({b"content-length", b"content-type", b"location", b"retry-after", b"transfer-encoding"})
@@ -131,6 +166,7 @@ class Wire(asyncio.Protocol):
         "_complete",
         "_keep_alive",
         "_kept_body_bytes",
+        "_known",
         "_owner",
         "_parser",
         "_read_bytes",
@@ -139,23 +175,27 @@ class Wire(asyncio.Protocol):
         "_used",
         "attached",
         "body",
-        "exchange",
         "headers",
         "idle_since_s",
         "is_lost",
+        "post",
         "status",
     )
 
     def __init__(self, owner: Owner, read_bytes: int, kept_body_bytes: int) -> None:
         self._owner = owner
+        self._known = owner.known_answers
         self._read_bytes = read_bytes
         self._kept_body_bytes = kept_body_bytes
         self._parser = httptools.HttpResponseParser(self)
         self._used = False
-        self.exchange: Exchange | None = None
+        self.post: PostRequest | None = None
         self.idle_since_s = 0.0
         self.attached = False
         self.is_lost = False
+        self._forget_answer()
+
+    def _forget_answer(self) -> None:
         self._received = 0
         self.status: int | None = None
         self.headers: dict[bytes, bytes] = {}
@@ -165,15 +205,15 @@ class Wire(asyncio.Protocol):
 
     # ---- its owner calls these
 
-    def send(self, exchange: Exchange) -> None:
-        """Carry this exchange. The wire must be free."""
-        self.exchange = exchange
-        exchange.wire = self
-        self._transport.write(exchange.octets)
+    def send(self, post: PostRequest) -> None:
+        """Carry this post. The wire must be free."""
+        self.post = post
+        post.wire = self
+        self._transport.write(post.octets)
 
     def cut(self) -> None:
         """Close now. What was being carried is the owner's business."""
-        self.exchange = None
+        self.post = None
         self._transport.abort()
 
     # ---- the transport calls these
@@ -185,24 +225,37 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Closed by the endpoint, reset, or cut by us."""
         self.is_lost = True
-        exchange, self.exchange = self.exchange, None
+        post, self.post = self.post, None
         again = None
-        if exchange is not None:
-            exchange.wire = None
-            if self._used and not self._received and not exchange.retried:
-                exchange.retried = True
-                again = exchange
+        if post is not None:
+            post.wire = None
+            if self._used and not self._received and not post.retried:
+                post.retried = True
+                again = post
             else:
-                self._tell_end(exchange, exc)
+                self._tell_end(post, exc)
         if self.attached:
             self.attached = False
             self._owner.lost(self, again)
 
     def data_received(self, data: bytes) -> None:
         """Octets of the answer, in any cut."""
-        if self.exchange is None:
+        post = self.post
+        if post is None:
             self._transport.abort()  # nobody asked for these
             return
+        if self._received == 0:
+            answer = self._known.get(data)
+            # An answer that came before the request was written leaves the rest of the request in the way.
+            if answer is not None and self._transport.get_write_buffer_size() == 0:
+                self.post = post.wire = None
+                self._used = True
+                self._owner.answered(post, self, answer, True, False)
+                return
+        self._read(post, data)
+
+    def _read(self, post: PostRequest, data: bytes) -> None:
+        """What ``data_received`` does with octets that are not known."""
         room = self._read_bytes - self._received
         self._received += len(data)
         try:
@@ -211,15 +264,17 @@ class Wire(asyncio.Protocol):
             # An answer that was whole before the parser stumbled is an answer; the wire is spoilt all the same.
             self._keep_alive = False
             if not self._complete:
-                self._fail("the answer is not HTTP/1.1")
+                self._fail(post, "the answer is not HTTP/1.1")
                 return
+        if len(data) > room:
+            self._keep_alive = False  # what is not read is in the way
         if self._complete:
-            self._end(truncated=False)
+            self._end(post, data, truncated=False)
         elif len(data) >= room:
             if self.status is None:
-                self._fail(f"no complete head within {self._read_bytes} bytes")
+                self._fail(post, f"no complete head within {self._read_bytes} bytes")
             else:
-                self._end(truncated=True)
+                self._end(post, data, truncated=True)
 
     # ---- the parser calls these
 
@@ -258,41 +313,38 @@ class Wire(asyncio.Protocol):
 
     # ---- the end of an exchange
 
-    def _end(self, *, truncated: bool) -> None:
-        exchange, self.exchange = cast(Exchange, self.exchange), None
-        exchange.wire = None
-        # An answer that came before the request was written leaves the rest of the request in the way.
-        if self._complete and self._keep_alive and self._transport.get_write_buffer_size() == 0:
-            self._owner.answered(exchange, self, truncated=truncated)
+    def _end(self, post: PostRequest, data: bytes, *, truncated: bool) -> None:
+        """The answer is read, ``data`` its last octets."""
+        self.post = post.wire = None
+        answer = Answer(self.status, self.body, self.headers)
+        free = self._complete and self._keep_alive and self._transport.get_write_buffer_size() == 0
+        if free:
+            if self._received == len(data) <= KNOWN_ANSWER_BYTES:
+                self._learn(data, answer)
             self._used = True
             self._forget_answer()
-            self._owner.give_back(self)
         else:
             self._transport.abort()
-            self._owner.answered(exchange, self, truncated=truncated)
+        self._owner.answered(post, self, answer, free, truncated)
 
-    def _fail(self, detail: str) -> None:
-        exchange, self.exchange = cast(Exchange, self.exchange), None
-        exchange.wire = None
+    def _learn(self, data: bytes, answer: Answer) -> None:
+        if len(self._known) >= KNOWN_ANSWERS:
+            self._known.clear()
+        self._known[data] = answer
+
+    def _fail(self, post: PostRequest, detail: str) -> None:
+        self.post = post.wire = None
         self._transport.abort()
-        self._owner.failed(exchange, self, PostFailure.BAD_RESPONSE, detail)
+        self._owner.failed(post, self, PostFailure.BAD_RESPONSE, detail)
 
-    def _forget_answer(self) -> None:
-        self._received = 0
-        self.status = None
-        self.headers = {}
-        self.body = b""
-        self._complete = False
-        self._keep_alive = False
-
-    def _tell_end(self, exchange: Exchange, exc: Exception | None) -> None:
+    def _tell_end(self, post: PostRequest, exc: Exception | None) -> None:
         """The connection has ended: right for an answer without a length, too early for every other."""
         headers = self.headers
         if self.status is None:
             detail = "closed before an answer" if exc is None else "connection reset before an answer"
         elif exc is None and b"content-length" not in headers and b"transfer-encoding" not in headers:
-            self._owner.answered(exchange, self, truncated=False)
+            self._owner.answered(post, self, Answer(self.status, self.body, headers), False, False)
             return
         else:
             detail = "closed before the answer was complete"
-        self._owner.failed(exchange, self, PostFailure.CLOSED, detail)
+        self._owner.failed(post, self, PostFailure.CLOSED, detail)

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 refused or not found, 2 wrong usage or settings, 3 the dat
 ``--data``, ``--config`` and, where something is printed, ``--json`` work on every command. Next: ``kvitto.cli.common``.
 """
 
+import os
 import sys
 from typing import Annotated
 
@@ -53,6 +54,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; the process ends with the exit code."""
+    os.umask(0o077)  # the database, its key and what beside them we write is for this user alone
     try:
         cli(prog_name="kvitto")
     except KvittoError as error:

@@ -22,6 +22,7 @@ __all__ = [
     "MESSAGES_PER_BATCH",
     "IdMaker",
     "batch_of",
+    "first_message_id",
     "message_ids",
     "message_range",
     "new_nonce",
@@ -35,6 +36,7 @@ MESSAGES_PER_BATCH: Final = (1 << 20) - 1
 """How many messages one batch id can number: four base-32 characters, less the batch itself."""
 
 _chance: Final = random.Random(secrets.randbits(256))
+_THIRTY_BITS: Final = (1 << 30) - 1
 _PAIRS: Final = [a + b for a in _ALPHABET for b in _ALPHABET]
 _SMALL_SLOTS: Final = [_PAIRS[n >> 10] + _PAIRS[n & 1023] for n in range(1024)]
 
@@ -49,29 +51,28 @@ class IdMaker:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._last_at = 0
+        self._stamp = ""
         self._chance = 0
 
     def new(self) -> str:
         """Return a fresh ULID with its lowest 20 bits zero: 26 characters."""
         at = self._clock.now()
+        pairs = _PAIRS
         if at > self._last_at:
             self._last_at, self._chance = at, _chance.getrandbits(59)
+            self._stamp = "".join([pairs[(at >> shift) & 1023] for shift in (40, 30, 20, 10, 0)])
         else:
             self._chance += 1 + _chance.getrandbits(16)
-        value = (self._last_at << 60) | (self._chance & ((1 << 60) - 1))
-        pairs = _PAIRS
+        value = self._chance
+        high, low = (value >> 30) & _THIRTY_BITS, value & _THIRTY_BITS
         return (
-            pairs[value >> 100]
-            + pairs[(value >> 90) & 1023]
-            + pairs[(value >> 80) & 1023]
-            + pairs[(value >> 70) & 1023]
-            + pairs[(value >> 60) & 1023]
-            + pairs[(value >> 50) & 1023]
-            + pairs[(value >> 40) & 1023]
-            + pairs[(value >> 30) & 1023]
-            + pairs[(value >> 20) & 1023]
-            + pairs[(value >> 10) & 1023]
-            + pairs[value & 1023]
+            self._stamp
+            + pairs[high >> 20]
+            + pairs[(high >> 10) & 1023]
+            + pairs[high & 1023]
+            + pairs[low >> 20]
+            + pairs[(low >> 10) & 1023]
+            + pairs[low & 1023]
             + "0000"
         )
 
@@ -80,6 +81,11 @@ def message_ids(batch_id: str, count: int, start: int = 1) -> list[str]:
     """Return the ids of messages ``start`` .. ``start + count - 1`` of a batch."""
     prefix = batch_id[:_PREFIX_CHARS]
     return [prefix + _slot(n) for n in range(start, start + count)]
+
+
+def first_message_id(batch_id: str) -> str:
+    """Return the id of a batch's first message, most often its only one."""
+    return batch_id[:_PREFIX_CHARS] + "0001"
 
 
 def batch_of(message_id: str) -> str:
@@ -94,8 +100,10 @@ def message_range(batch_id: str) -> tuple[str, str]:
 
 
 def new_token(octets: int = 24) -> str:
-    """Return a URL-safe secret with ``octets`` octets of chance."""
-    return secrets.token_urlsafe(octets)
+    """Return a URL-safe secret with ``octets`` octets of chance; it never begins like a command-line option."""
+    while (token := secrets.token_urlsafe(octets))[0] in "-_":
+        pass
+    return token
 
 
 def new_nonce() -> str:

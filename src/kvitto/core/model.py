@@ -9,9 +9,9 @@ memory).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from kvitto.core.status import Note, Reason, Status, StatusError
 
@@ -58,8 +58,11 @@ class ContentKind(StrEnum):
     MEDIA = "media"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+_NOTHING: Final[Mapping[str, Any]] = {}
+"""The default of what nobody gave. Safe to share, since a ``Mapping`` cannot be changed."""
+
+
+class Content(NamedTuple):
     """One text (or octets, or media) for all recipients of a batch.
 
     ``text`` may hold ``${key}`` placeholders, filled from ``parameters`` {key: {number or "default": value}} as sent.
@@ -68,7 +71,7 @@ class Content:
 
     kind: ContentKind = ContentKind.TEXT
     text: str = ""
-    parameters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    parameters: Mapping[str, Mapping[str, str]] = _NOTHING
     data: str = ""
     udh: str = ""
     media_url: str = ""
@@ -80,8 +83,7 @@ class Content:
     source_npi: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
+class Submission(NamedTuple):
     """What a customer asked for, as a dialect read it. ``None``: not said, so the account's or the house's default.
 
     ``extra``: fields that only the dialect's own views show again (JSON values; the dialect owns the keys).
@@ -100,7 +102,7 @@ class Submission:
     feedback: bool = False
     validity_default_ms: int = 3 * 86_400_000
     validity_max_ms: int = 3 * 86_400_000
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = _NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +131,7 @@ class Account:
     created_at: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(NamedTuple):
     """One request's worth of messages, as stored. ``recipients``: as accepted, distinct, in the order sent.
 
     ``send_at`` is None when nothing was asked or it lay in the past. ``message_count``: messages, one per recipient.

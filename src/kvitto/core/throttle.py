@@ -114,7 +114,8 @@ class Pacer:
 
     def allowance(self, now: float, wanted: int) -> int:
         """How many of ``wanted`` parts may leave now."""
-        self._refresh(now)
+        if self._slowdown is not None:
+            self._refresh(now)
         return wanted if self._bucket is None else min(wanted, self._bucket.available(now))
 
     def sent(self, count: int, now: float) -> None:

@@ -255,9 +255,11 @@ class Bind:
     @property
     def free(self) -> int:
         """Free window slots that nothing is waiting for; 0 unless bound and the peer reads."""
-        if self.state is not BindState.BOUND or self.connection is None or not self.connection.writable:
+        connection = self.connection
+        if self.state is not BindState.BOUND or connection is None or not connection.writable:
             return 0
-        return max(0, self.connection.session.free_window - len(self.backlog))
+        free = connection.session.free_window - len(self.backlog)
+        return free if free > 0 else 0
 
     @property
     def in_flight(self) -> int:
@@ -267,7 +269,7 @@ class Bind:
     def write(self, outgoing: Sequence[Outgoing]) -> None:
         """Write parts, at most ``free`` of them; what does not fit waits here for the next free slots.
 
-        Raises: EncodeError, NotAllowed, WindowFull as ``SmppConnection.submit_many``.
+        Raises: NotAllowed, WindowFull as ``SmppConnection.submit_bodies``.
         """
         if self.connection is None:
             raise NotAllowed("no connection")
@@ -275,7 +277,7 @@ class Bind:
         if len(outgoing) > room:
             self.backlog.extend(outgoing[room:])
             outgoing = outgoing[:room]
-        self.connection.submit_many([(part.pdu, part) for part in outgoing])
+        self.connection.submit_bodies([(part.body, part) for part in outgoing])
 
     def write_backlog(self) -> int:
         """Write what waits as far as the window allows; returns how many parts left."""
@@ -283,7 +285,7 @@ class Bind:
             return 0
         count = min(len(self.backlog), self.connection.session.free_window)
         parts = [self.backlog.popleft() for _ in range(count)]
-        self.connection.submit_many([(part.pdu, part) for part in parts])
+        self.connection.submit_bodies([(part.body, part) for part in parts])
         return count
 
     def forget(self, parts: Sequence[Outgoing]) -> None:

@@ -10,15 +10,16 @@ Must not know: connections, the store, answers. Next: ``kvitto.dispatch.submitte
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 from zlib import crc32
 
 from kvitto.core.model import Claimed, Content, ContentKind, PartKey
 from kvitto.core.msisdn import Address, source_address
 from kvitto.core.receipt import LinkRules, LongText
 from kvitto.core.text import Piece, binary_piece, split, split_binary, truncate
+from kvitto.smpp.codec import EncodeError, decode_submit_sm, encode_header, encode_submit_body
 from kvitto.smpp.pdus import NO_TLVS, SubmitSm
-from kvitto.smpp.spec import Tlv
+from kvitto.smpp.spec import CommandId, Tlv
 
 __all__ = ["Outgoing", "PartMaker", "Unsendable", "validity_period"]
 
@@ -39,6 +40,13 @@ _LONGEST_ABSOLUTE_S: Final = 366 * 86_400
 """A year has two digits on the wire, and no SMSC keeps a text for longer."""
 _UDH_SHORT: Final = b"\x05\x00\x03"
 _UDH_LONG: Final = b"\x06\x08\x04"
+_BEFORE_SOURCE: Final = 3
+"""Octets of a submit_sm's body before source_addr: an empty service_type, type of number, numbering plan."""
+_BEFORE_DESTINATION: Final = 3
+"""Octets between the two addresses: a NUL, type of number, numbering plan."""
+_BEFORE_VALIDITY: Final = 5
+"""Octets between destination_addr and validity_period: a NUL, esm_class to priority_flag, an empty schedule."""
+_new: Final = tuple.__new__  # A NamedTuple's own __new__ is a Python function; this one is not.
 
 
 class Unsendable(Exception):
@@ -52,12 +60,26 @@ class Unsendable(Exception):
 class Outgoing(NamedTuple):
     """One submit_sm and the parts that its answer decides: one, or all when the SMSC does the splitting.
 
-    ``attempts``: how often the message has been claimed, this time included. It is the token of the request.
+    ``attempts``: how often the message has been claimed, this time included. ``body``: the submit_sm's octets behind
+    its header. It is the token of the request.
     """
 
     keys: tuple[PartKey, ...]
     attempts: int
-    pdu: SubmitSm
+    body: bytes
+
+    @property
+    def pdu(self) -> SubmitSm:
+        """What ``body`` says, for people and tests."""
+        return cast("SubmitSm", decode_submit_sm(encode_header(CommandId.SUBMIT_SM, 0, 0, len(self.body)) + self.body))
+
+
+class _Form(NamedTuple):
+    """The submit_sm of a text in one part, but for what differs between its recipients."""
+
+    head: bytes  # up to destination_addr
+    middle: bytes  # between destination_addr and validity_period
+    tail: bytes  # behind validity_period
 
 
 class PartMaker:
@@ -66,6 +88,7 @@ class PartMaker:
     def __init__(self, rules: LinkRules) -> None:
         self._rules = rules
         self._registered = 0x11 if rules.intermediate else 0x01
+        self._forms: dict[tuple[object, ...], _Form] = {}
         self._pieces: OrderedDict[tuple[object, ...], list[Piece]] = OrderedDict()
         self._references: OrderedDict[str, tuple[str, int]] = OrderedDict()
         self._sources: dict[tuple[str, int | None, int | None], Address] = {}
@@ -77,53 +100,79 @@ class PartMaker:
         registered_delivery asks for success and failure on every part, whatever the customer wants (R36, R43).
         Raises: Unsendable when no submit_sm can carry it.
         """
-        content = claimed.content
+        message_id, _, recipient, sender, content, text, parts, _, expire_at, attempts = claimed
+        if parts != 1:
+            return self._make_many(claimed, now)
+        if len(recipient) > _DESTINATION_OCTETS or not recipient.isalnum() or not recipient.isascii():
+            raise Unsendable(_INVALID_DESTINATION)
+        data, udh, ton, npi = content.data, content.udh, content.source_ton, content.source_npi
+        key = (content.kind, sender, text, content.flash, content.truncate, data, udh, ton, npi)
+        form = self._forms.get(key) or self._form(claimed, key)
+        validity = self._validity_for(expire_at, now)
+        body = b"".join((form.head, recipient.encode(), form.middle, validity.encode(), form.tail))
+        return [_new(Outgoing, ((_new(PartKey, (message_id, 1)),), attempts + 1, body))]
+
+    def _form(self, claimed: Claimed, key: tuple[object, ...]) -> _Form:
+        """What a text's recipients have in common, written by the codec with two fields empty. Raises: Unsendable."""
+        piece = self._pieces_of(claimed)[0]
+        pdu = self._pdu(claimed, piece, "", piece.short_message, dict(piece.tlvs), validity="")
+        body = _body(pdu)
+        destination_at = _BEFORE_SOURCE + len(pdu.source_addr) + _BEFORE_DESTINATION
+        validity_at = destination_at + _BEFORE_VALIDITY
+        if len(self._forms) >= CACHED_TEXTS:
+            self._forms.clear()
+        form = self._forms[key] = _Form(body[:destination_at], body[destination_at:validity_at], body[validity_at:])
+        return form
+
+    def _make_many(self, claimed: Claimed, now: int) -> list[Outgoing]:
+        """The parts to do of a text in several; ``now`` in ms UTC. Raises: Unsendable."""
         pieces = self._pieces_of(claimed)
         chosen: list[tuple[Piece, tuple[PartKey, ...]]]
-        if claimed.parts == 1:
-            chosen = [(pieces[0], (PartKey(claimed.message_id, 1),))]
-        elif len(pieces) == claimed.parts:
+        if len(pieces) == claimed.parts:
             chosen = [(pieces[number - 1], (PartKey(claimed.message_id, number),)) for number in claimed.todo]
         else:  # one submit_sm carries everything (LongText.PAYLOAD), so its answer is the answer for every part
             chosen = [(pieces[0], tuple(PartKey(claimed.message_id, number) for number in claimed.todo))]
-        source = self._source(claimed.sender, content)
-        if len(claimed.recipient) > _DESTINATION_OCTETS:
-            raise Unsendable(_INVALID_DESTINATION)
         validity = self._validity_for(claimed.expire_at, now)
         reference = self._reference(claimed) if len(pieces) > 1 else 0
         outgoing = []
         for piece, keys in chosen:
-            short_message, tlvs = (
-                (piece.short_message, dict(piece.tlvs) if piece.tlvs else NO_TLVS)
-                if len(pieces) == 1
-                else _tied(piece, reference)
-            )
-            pdu = SubmitSm(
-                0,
-                "",
-                *source,
-                1,  # international
-                1,  # E.164
-                claimed.recipient,
-                piece.esm_class,
-                0,
-                0,
-                "",
-                validity,
-                self._registered,
-                0,
-                piece.data_coding,
-                0,
-                short_message,
-                tlvs,
-            )
-            outgoing.append(Outgoing(keys, claimed.attempts + 1, pdu))
+            octets, tlvs = (piece.short_message, dict(piece.tlvs)) if len(pieces) == 1 else _tied(piece, reference)
+            pdu = self._pdu(claimed, piece, claimed.recipient, octets, tlvs, validity=validity)
+            outgoing.append(Outgoing(keys, claimed.attempts + 1, _body(pdu)))
         return outgoing
+
+    def _pdu(
+        self,
+        claimed: Claimed,
+        piece: Piece,
+        destination: str,
+        short_message: bytes,
+        tlvs: Mapping[int, bytes],
+        *,
+        validity: str,
+    ) -> SubmitSm:
+        if len(destination) > _DESTINATION_OCTETS:
+            raise Unsendable(_INVALID_DESTINATION)
+        ton, npi, source = self._source(claimed.sender, claimed.content)
+        return SubmitSm(
+            source_addr_ton=ton,
+            source_addr_npi=npi,
+            source_addr=source,
+            dest_addr_ton=1,  # international
+            dest_addr_npi=1,  # E.164
+            destination_addr=destination,
+            esm_class=piece.esm_class,
+            validity_period=validity,
+            registered_delivery=self._registered,
+            data_coding=piece.data_coding,
+            short_message=short_message,
+            tlvs=tlvs,
+        )
 
     def _pieces_of(self, claimed: Claimed) -> list[Piece]:
         """The message in as many pieces as it was counted at admission, or in one that carries it whole."""
         content = claimed.content
-        key = (claimed.text, claimed.parts, content.flash, content.truncate, content.data, content.udh)
+        key = (content.kind, claimed.text, claimed.parts, content.flash, content.truncate, content.data, content.udh)
         pieces = self._pieces.get(key)
         if pieces is not None:
             self._pieces.move_to_end(key)
@@ -203,6 +252,13 @@ class PartMaker:
         if len(references) > REMEMBERED_DESTINATIONS:
             references.popitem(last=False)
         return reference
+
+
+def _body(pdu: SubmitSm) -> bytes:
+    try:
+        return encode_submit_body(pdu)
+    except EncodeError:  # every field was looked at: what is left is a text too long for it
+        raise Unsendable(_INVALID_LENGTH) from None
 
 
 def _tied(piece: Piece, reference: int) -> tuple[bytes, Mapping[int, bytes]]:

@@ -28,13 +28,14 @@ from kvitto.core.retry import refusal_delay_ms
 from kvitto.dispatch.keeper import Keeper
 from kvitto.dispatch.link import Bind, Link
 from kvitto.dispatch.parts import Outgoing, PartMaker, Unsendable
-from kvitto.smpp.codec import EncodeError
 from kvitto.smpp.events import SubmitAnswered
 from kvitto.smpp.session import NotAllowed, WindowFull
 from kvitto.smpp.spec import CommandStatus, StatusClass, classify, status_name
 from kvitto.store.api import Store, SubmitAnswer, SubmitFate
 
 __all__ = ["Submitter"]
+
+_new: Final = tuple.__new__  # A NamedTuple's own __new__ is a Python function; this one is not.
 
 POLL_S: Final = 1.0
 """A wake-up may be lost, and other processes accept batches too: the queue is looked at this often anyway."""
@@ -64,6 +65,7 @@ class Submitter:
         self._fates: Keeper[SubmitFate] = Keeper(self._write_fates, self._stored)
         self._waiting: deque[list[Outgoing]] = deque()  # claimed, and no bind had room: rare, a window at most
         self._claiming = False
+        self._asked = 0  # parts, by the claim that is in flight
         self._woken = False
         self._least: int | None = (
             1  # parts of room that make a claim worth while; None: the queue is empty until somebody wakes us
@@ -138,9 +140,10 @@ class Submitter:
             return
         self._claiming, self._woken = True, False
         future = self._store.claim_messages(self._link.name, parts, self._clock.now())
-        future.add_done_callback(lambda done: self._on_claimed(parts, done))
+        self._asked = parts
+        future.add_done_callback(self._on_claimed)
 
-    def _on_claimed(self, asked: int, future: "asyncio.Future[list[Claimed]]") -> None:
+    def _on_claimed(self, future: "asyncio.Future[list[Claimed]]") -> None:
         self._claiming = False
         self.changed.set()
         if future.cancelled():
@@ -154,7 +157,7 @@ class Submitter:
         messages = future.result()
         if messages:
             late_before = self.late
-            left = asked - self._take(messages)
+            left = self._asked - self._take(messages)
             if self.late - late_before == len(messages):
                 self._least = None  # the sweeper has to end these first; to ask at once would bring them again
                 self._pump_in(POLL_S)
@@ -208,8 +211,7 @@ class Submitter:
         """Write claimed messages, each whole on one bind, as far as windows, rate and slowdown allow."""
         link = self._link
         while self._waiting:
-            bind = max(link.senders, key=_free)
-            free = bind.free
+            free, bind = _roomiest(link.senders)
             if free <= 0:
                 return
             allowed = link.allowance(free)
@@ -241,19 +243,10 @@ class Submitter:
         before = bind.in_flight
         try:
             bind.write(parts)
-        except EncodeError as error:  # PartMaker looked at every field: a fault of ours, in the first part not taken
-            self._unwritable(bind, parts[bind.in_flight - before :], error)
         except (NotAllowed, WindowFull):
             self._take_back(bind, parts[bind.in_flight - before :])
         self.submitted += bind.in_flight - before
         self._link.pacer.sent(len(parts), self._clock.monotonic())
-
-    def _unwritable(self, bind: Bind, parts: list[Outgoing], error: EncodeError) -> None:
-        self._link.log.error("submit.refused", error=str(error))
-        now = self._clock.now()
-        self._answers.put([SubmitAnswer(key, now, CommandStatus.ESME_RINVCMDLEN, "") for key in parts[0].keys])
-        bind.forget(parts[:1])
-        self._take_back(bind, parts[1:])
 
     def _take_back(self, bind: Bind, parts: Sequence[Outgoing]) -> None:
         bind.forget(parts)
@@ -262,21 +255,21 @@ class Submitter:
     # --- what the SMSC said ------------------------------------------------------------------------------------------
 
     def on_answered(self, bind: Bind, events: Sequence[SubmitAnswered]) -> None:
-        """Store the answers of one socket read as one batch, and use the freed slots."""
+        """Keep the answers of one socket read for the store, and use the freed slots."""
         now = self._clock.now()
         answers: list[SubmitAnswer] = []
         accepted = 0
-        for event in events:
-            part = cast("Outgoing", event.token)
-            if event.late:
+        for token, command_status, smsc_message_id, late in events:
+            part = cast("Outgoing", token)
+            if late:
                 self.late_answers += 1
                 self._link.log.info("submit.answered_late", message_id=part.keys[0].message_id)
-            if event.command_status:
-                answers.extend(self._judge(bind, part, event.command_status, now))
+            if command_status:
+                answers.extend(self._judge(bind, part, command_status, now))
                 continue
             accepted += 1
             for key in part.keys:
-                answers.append(SubmitAnswer(key, now, 0, event.message_id))
+                answers.append(_new(SubmitAnswer, (key, now, 0, smsc_message_id, False, 0)))
         self._count(StatusClass.OK, 0, accepted)
         self._answers.put(answers)
         if bind.backlog:
@@ -400,8 +393,14 @@ class Submitter:
             await asyncio.sleep(wait_s)
 
 
-def _free(bind: Bind) -> int:
-    return bind.free
+def _roomiest(binds: Sequence[Bind]) -> tuple[int, Bind]:
+    """The bind with the most free slots, the first of equals, and how many they are."""
+    most, best = -1, binds[0]
+    for bind in binds:
+        free = bind.free
+        if free > most:
+            most, best = free, bind
+    return most, best
 
 
 def _keys(message: Claimed) -> list[PartKey]:

@@ -60,7 +60,6 @@ class SmppConnection(asyncio.Protocol):
         self._paused = False
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
         self._reason = ""
         self._gone = self._loop.create_future()
 
@@ -111,6 +110,13 @@ class SmppConnection(asyncio.Protocol):
         finally:
             self._wrote()
 
+    def submit_bodies(self, messages: Iterable[tuple[bytes, object]]) -> None:
+        """As ``submit_many``, each message the octets behind the header of its submit_sm (``encode_submit_body``)."""
+        try:
+            self.session.submit_many(messages, self._clock.monotonic())
+        finally:
+            self._wrote()
+
     def query(self, pdu: QuerySm, token: object) -> None:
         """Ask for a message's state: ``QueryAnswered`` follows. Raises: NotBound, WindowFull, EncodeError."""
         self.session.query(pdu, token, self._clock.monotonic())
@@ -121,9 +127,7 @@ class SmppConnection(asyncio.Protocol):
 
         Nothing happens when the connection has gone: the SMSC sends them again.
         """
-        answer = self.session.answer_deliver
-        for sequence_number, command_id, command_status in answers:
-            answer(sequence_number, command_id, command_status)
+        self.session.answer_many(answers)
         self._wrote()
 
     def unbind(self) -> None:
@@ -174,10 +178,14 @@ class SmppConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Octets came: pair them, tell the owner, write the answers at the end of this turn (R6)."""
-        events = self.session.receive(data, self._clock.monotonic())
-        self._wrote()
+        session = self.session
+        events = session.receive(data, self._clock.monotonic())
+        if session.has_output or self._timer is None:
+            self._wrote()
         if events:
-            self._tell(events)
+            self._handler.on_events(self, events)
+            if session.ended:
+                self._over(events[-1])
 
     def pause_writing(self) -> None:
         """The peer does not read as fast as we write."""
@@ -206,10 +214,9 @@ class SmppConnection(asyncio.Protocol):
 
     # --- The inner works ---------------------------------------------------------------------------------------------
 
-    def _tell(self, events: list[Event]) -> None:
-        self._handler.on_events(self, events)
-        # Only the last event can end a session: nothing comes after it.
-        match events[-1]:
+    def _over(self, last: Event) -> None:
+        """The session has ended, which the last event tells of: nothing comes after it."""
+        match last:
             case LinkDead(reason):
                 self.abort(reason)
             case FramingLost(reason):
@@ -236,31 +243,32 @@ class SmppConnection(asyncio.Protocol):
             self._transport.write(data)
             if self._paused and self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
                 self.abort("the peer does not read")
-        self._arm()
+        if self._timer is None:
+            self._arm()
 
     def _arm(self) -> None:
         """See that ``_on_timer`` is called at ``session.next_timer`` at the latest.
 
-        A timer that is already set for an earlier time stays: when it rings for nothing it is set anew. So a busy link
-        does not pay for moving its timers.
+        Never set further ahead than the shortest of the session's timers, so that whatever begins while a timer stands
+        falls due after it: a busy link does not pay for moving timers, an idle one has it ring for nothing.
         """
         due = self.session.next_timer()
-        if due is None or (self._timer is not None and self._timer_at <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = due
-        self._timer = self._loop.call_later(max(0.0, due - self._clock.monotonic()), self._on_timer)
+        if due is not None:
+            wait_s = max(0.0, due - self._clock.monotonic())
+            self._timer = self._loop.call_later(min(wait_s, self.session.timers.shortest_s), self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
         if self._transport is None or self._closing:
             return
-        events = self.session.poll(self._clock.monotonic())
+        session = self.session
+        events = session.poll(self._clock.monotonic())
         self._wrote()
         self._arm()
         if events:
-            self._tell(events)
+            self._handler.on_events(self, events)
+            if session.ended:
+                self._over(events[-1])
 
 
 async def connect(

@@ -2,7 +2,8 @@
 
 Only hashes are stored: SHA-256, for tokens and passwords are random and long (a slow hash guards guessable ones). A
 positive answer is kept for ``KEEP_S``, a negative one never: a new account is known at once, and a changed or disabled
-one within a second. Must not know: HTTP, a vendor's words. Next: ``kvitto.intake.doors``.
+one within a second. What a caller presented is remembered as it came, in memory only, so that it need not be hashed for
+every request. Must not know: HTTP, a vendor's words. Next: ``kvitto.intake.doors``.
 """
 
 import hashlib
@@ -85,9 +86,13 @@ class Authenticator:
         self._clock = clock
         self._tokens: dict[str, _Known] = {}
         self._users: dict[str, _Known] = {}
+        self._proven: dict[Credentials | None, _Known] = {}  # None is never a key, but may be asked for
 
     def recall(self, credentials: Credentials | None) -> Account | Denial | None:
         """Return the account or the refusal, if it can be said without asking; None: ask with ``identify``."""
+        proven = self._proven.get(credentials)
+        if proven is not None and proven.until > self._clock.monotonic():
+            return proven.account
         if credentials is None:
             return _UNKNOWN
         if credentials.token is not None:
@@ -98,7 +103,7 @@ class Authenticator:
             return _UNKNOWN
         if known is None or known.until <= self._clock.monotonic():
             return None
-        return _judge(known, credentials)
+        return self._judge(known, credentials)
 
     async def identify(self, credentials: Credentials | None) -> Account | Denial:
         """Ask the store. Raises: StoreUnavailable."""
@@ -113,9 +118,19 @@ class Authenticator:
         else:
             return _UNKNOWN
         if found is None:
-            kept.pop(key, None)
+            if kept.pop(key, None) is not None:
+                self._proven.clear()
             return _UNKNOWN
-        return _judge(self._keep(kept, key, found), credentials)
+        return self._judge(self._keep(kept, key, found), credentials)
+
+    def _judge(self, known: _Known, credentials: Credentials) -> Account | Denial:
+        """As ``_judge``; who passes need not be judged again while the account is believed."""
+        judged = _judge(known, credentials)
+        if type(judged) is Account:
+            if len(self._proven) >= _MOST_KEPT:
+                self._proven.clear()
+            self._proven[credentials] = known
+        return judged
 
     def _keep(self, kept: dict[str, _Known], key: str, found: tuple[Account, str]) -> _Known:
         if len(kept) >= _MOST_KEPT:

@@ -7,6 +7,11 @@ the front of that queue only, so a pipelined request never overtakes an earlier 
 the middle, so octets are parsed in slices, and requests that follow another one in their slice wait (``_parsed``) until
 there is room: fewer than ``HttpLimits.pipelined`` answers are due, and the client takes the ones it has.
 
+Clients send the same head again and again. So when a request arrives whole and alone, the octets of its head are kept
+with what the parser made of them (``Head``), and a request that begins with the same octets and has as many more as
+its body needs is taken without the parser, which stands between two requests then and need not know. Many clients write
+head and body apart: a head alone that is known waits for its body (``_awaited``). Whatever comes otherwise is parsed.
+
 Deadlines are plain numbers that the server's one sweep compares with the clock (``intake.http``). Whatever the client
 sends ends in a request, a refusal or a closed connection; nothing is raised to the loop. Knows no routes and no
 dialects. Values: ``intake.exchange``.
@@ -21,7 +26,7 @@ from typing import cast
 
 import httptools
 
-from kvitto.intake.exchange import Refusal, Reply, Request, Response
+from kvitto.intake.exchange import Head, Refusal, Reply, Request, Response
 from kvitto.intake.shared import (
     Phase,
     Shared,
@@ -43,6 +48,10 @@ SLICE = 16 * 1024
 # Small answers written in one go; a larger one (a slice) is written at once, to see whether the client takes it.
 MOST_AT_ONCE = 32
 
+# Heads that a connection has kept in a row without using one: a client that sends another head each time (a trace id)
+# must not push out everybody else's.
+NOVEL_HEADS = 32
+
 METHODS = {name.encode(): name for name in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH")}
 
 # Read for every request: a name of the module costs half of what a member of the class does.
@@ -57,10 +66,12 @@ class Connection(asyncio.Protocol):
     """See the module. ``deadline_s`` and ``write_deadline_s``: instants of the monotonic clock, for the sweep."""
 
     __slots__ = (
+        "_awaited",
         "_backlog",
         "_body",
         "_busy",
         "_ended",
+        "_fed",
         "_fields",
         "_head_octets",
         "_headers",
@@ -69,6 +80,8 @@ class Connection(asyncio.Protocol):
         "_keep_alive",
         "_lingering",
         "_method",
+        "_novel",
+        "_octets",
         "_out",
         "_parsed",
         "_parser",
@@ -78,6 +91,7 @@ class Connection(asyncio.Protocol):
         "_reading",
         "_refusal",
         "_repeated",
+        "_served",
         "_shared",
         "_target",
         "_transport",
@@ -107,6 +121,11 @@ class Connection(asyncio.Protocol):
         self._upgrade = False
         self._keep_alive = True
         self._method = b""
+        self._novel = 0
+        self._awaited: Head | None = None  # a known head, read without the parser, whose body has not come
+        self._octets = b""  # with which the request began, up to the end of its head when that came at once
+        self._fed = 0  # how many octets have come since it began
+        self._served = 0  # requests that the parser has given us
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._fields: dict[bytes, bytes] = {}
@@ -156,16 +175,90 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Octets from the client, in any cut."""
-        if self._phase is DEAF:
+        phase = self._phase
+        if phase is IDLE and not self._backlog:
+            end = data.find(b"\r\n\r\n") + 4
+            self._octets = octets = data[:end]
+            self._fed = len(data)
+            head = self._shared.heads.known.get(octets)
+            if head is not None:
+                if len(data) - end == head.body_bytes:
+                    self._receive(head, data[end:])
+                    return
+                if len(data) == end:
+                    self._await_body(head)
+                    return
+        elif phase is DEAF:
             return
+        else:
+            self._fed += len(data)
+            if self._awaited is not None:
+                head, self._awaited = self._awaited, None
+                self._phase = IDLE
+                if len(data) == head.body_bytes:
+                    self._receive(head, data)
+                    return
+                data = self._octets + data
         if len(data) <= SLICE and not self._backlog:
+            served = self._served
             self._feed(data)
+            if self._served == served + 1 and self._phase is IDLE and self._octets:
+                self._keep_head()
             if self._queue or self._parsed:
                 self._balance()
         else:
+            self._octets = b""
             self._backlog += data
             self._balance()
         self._flush()
+
+    def _receive(self, head: Head, body: bytes) -> None:
+        """A request whose head is known is here, whole: what ``_feed`` does for all others."""
+        shared = self._shared
+        self._novel = self._head_octets = 0
+        request = Request(
+            head.method,
+            head.target,
+            head.raw_path,
+            head.query,
+            head.headers,
+            body,
+            self._peer,
+            shared.scheme,
+            shared.clock.now(),
+            False,
+            True,
+            head,
+        )
+        if self._trusted:
+            read_forwarded(request, shared.trusted)
+        if self._queue or self._parsed:
+            self.deadline_s = inf
+            self._parsed.append(request)
+            self._balance()
+        else:
+            self._hand_over(request)
+        if self._out:
+            self._flush()
+
+    def _await_body(self, head: Head) -> None:
+        """A known head has come without its body: as after ``on_headers_complete``, but the parser knows nothing."""
+        self._awaited = head
+        self._phase = BODY
+        self.deadline_s = self._shared.now_s + self._shared.limits.body_timeout_s
+
+    def _keep_head(self) -> None:
+        """Keep how the one request that has just been read whole began, unless it is a special one."""
+        shared = self._shared
+        body_bytes = self._fed - len(self._octets)
+        if self._novel < NOVEL_HEADS and not self._http10 and shared.limits.pipelined > 1:
+            self._novel += 1
+            target = self._target.decode("latin-1")
+            path, query = split_target(target, shared.path_prefix)
+            shared.heads.keep(self._octets, Head(self._name_method(), target, path, query, self._fields, body_bytes))
+
+    def _name_method(self) -> str:
+        return METHODS.get(self._method) or self._method.decode("latin-1")
 
     def eof_received(self) -> bool:
         """The client has sent its last octet. It may still want its answers (``printf ... | nc``)."""
@@ -310,6 +403,7 @@ class Connection(asyncio.Protocol):
         if self._upgrade:
             return  # llhttp skips the body of these; see _ignore_upgrade
         self._head_octets = 0
+        self._served += 1
         if self._keep_alive:
             self._phase = IDLE
         else:
@@ -411,7 +505,7 @@ class Connection(asyncio.Protocol):
         target = self._target.decode("latin-1")
         path, query = split_target(target, shared.path_prefix)
         request = Request(
-            METHODS.get(self._method) or self._method.decode("latin-1"),
+            self._name_method(),
             target,
             path,
             query,
@@ -447,7 +541,7 @@ class Connection(asyncio.Protocol):
             return
         slot = Slot(request)
         self._enqueue(slot)
-        if isinstance(outcome, Reply):
+        if isinstance(outcome, Reply):  # the hot path
             outcome.bind(functools.partial(self._answer, slot))
         elif isinstance(outcome, asyncio.Future):
             outcome.add_done_callback(functools.partial(self._answer_from, slot))
@@ -481,9 +575,26 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, slot: Slot, response: Response) -> None:
         slot.response = response
-        if self._queue and slot is self._queue[0]:
-            self._advance()
-            self._go_on()
+        queue = self._queue
+        if not queue or slot is not queue[0]:
+            return
+        if (
+            self._phase is IDLE
+            and self._reading
+            and len(queue) == 1
+            and slot.request is not None
+            and slot.request.head is not None  # plain: HTTP/1.1, to be kept alive, not HEAD
+            and not (self._busy or self._parsed or self._backlog or self._out or self._ended or self._shared.stopping)
+            and not (response.headers or response.stream)
+        ):
+            # As _advance and _go_on would do, in short.
+            queue.clear()
+            self._held = 0
+            self.deadline_s = self._shared.now_s + self._shared.limits.idle_timeout_s
+            self._transport.write(self._shared.writer.render_plain(response))
+            return
+        self._advance()
+        self._go_on()
 
     def _go_on(self) -> None:
         """After answers left: read on, write. Not from inside the reading, which does both when it is through."""

@@ -5,7 +5,8 @@ the answer. The order of refusals is 401, then 404 and 405, then what ``read`` f
 whoever has no account learns nothing of paths. Every refusal and fault is said in the dialect's words.
 
 A send by an account that is remembered, the hot way, makes neither task nor coroutine: the answer is sent from the
-store future's callback, after the commit (P1). Everything else is a coroutine that the server runs.
+store future's callback, after the commit (P1). Everything else is a coroutine that the server runs. What follows from a
+request's head alone (its route, and who it says it comes from) is found out once for each head that the server keeps.
 
 Must not know: a vendor's JSON, sockets. Next: ``kvitto.intake.desk``, ``kvitto.intake.routing``,
 ``kvitto.intake.auth``.
@@ -14,12 +15,12 @@ Must not know: a vendor's JSON, sockets. Next: ``kvitto.intake.desk``, ``kvitto.
 from asyncio import CancelledError, Future
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.model import Account, Batch
 from kvitto.core.operations import Operation, Send
-from kvitto.dialects.base import Answer, Call, Dialect, DialectError, Problem, Route
+from kvitto.dialects.base import Answer, Call, Credentials, Dialect, DialectError, Problem, Route
 from kvitto.intake.admit import Denial
 from kvitto.intake.auth import Authenticator
 from kvitto.intake.desk import Desk, settle
@@ -65,7 +66,20 @@ class Doors:
 
     def handle(self, request: Request) -> Outcome:
         """Answer any request."""
-        return self.router(request)
+        head = request.head
+        if head is None or head.entry is None:
+            return self.router(request)
+        entry: _Entry = head.entry
+        call = Call(
+            request.method,
+            entry.params,
+            entry.query,
+            entry.content_type,
+            entry.headers,
+            request.body,
+            request.arrived_at,
+        )
+        return entry.door.enter(call, entry.credentials)
 
     def refuse(self, refusal: Refusal) -> Response:
         """Word what the server itself refused; only the size of a body is a matter that dialects have words for."""
@@ -175,20 +189,32 @@ class _Door(_Entrance):
         self._route = route
 
     def __call__(self, request: Request, **params: str) -> Outcome:
+        """Answer one request, of whose head nothing is known."""
+        try:
+            call = _call(request, params)
+            credentials = self._dialect.credentials(call._replace(body=b""))  # the head alone speaks for the caller
+        except DialectError as refused:
+            return _respond(refused.answer)
+        except Exception as fault:
+            return self._fault(fault)
+        if request.head is not None:
+            request.head.entry = _Entry(self, call.params, call.query, call.content_type, call.headers, credentials)
+        return self.enter(call, credentials)
+
+    def enter(self, call: Call, credentials: Credentials | None) -> Outcome:
         """Answer one request."""
         doors = self._doors
         if doors.in_flight >= doors.most_in_flight:
             return self.deny(_THROTTLED)
-        call = _call(request, params)
         try:
-            account = doors.authenticator.recall(self._dialect.credentials(call))
+            account = doors.authenticator.recall(credentials)
             if type(account) is Account:
                 operation = self._route.read(call, account)
                 if type(operation) is Send:
                     return self._send(operation, account, call.now)
                 return self._perform(operation, account, call.now)
             if account is None:
-                return self._enter_late(call)
+                return self._enter_late(call, credentials)
             return self.deny(account)  # type: ignore[arg-type]  # a Denial: what else is left
         except DialectError as refused:
             return _respond(refused.answer)
@@ -215,7 +241,8 @@ class _Door(_Entrance):
                 response = self.deny(stored)
             else:
                 self._doors.desk.worked()
-                response = _respond(self._route.write(operation, stored))
+                answer = self._route.write(operation, stored)
+                response = Response(answer.status, answer.body, answer.content_type or None, answer.headers)
         except StoreUnavailable as away:
             response = self._unavailable(away)
         except CancelledError:
@@ -226,12 +253,12 @@ class _Door(_Entrance):
 
     # --- the comfortable way ---------------------------------------------------------------------------------------
 
-    async def _enter_late(self, call: Call) -> Response:
+    async def _enter_late(self, call: Call, credentials: Credentials | None) -> Response:
         """The account is not remembered: look it up first."""
         doors = self._doors
         doors.in_flight += 1
         try:
-            account = await doors.authenticator.identify(self._dialect.credentials(call))
+            account = await doors.authenticator.identify(credentials)
             if isinstance(account, Denial):
                 return self.deny(account)
             return await self._perform(self._route.read(call, account), account, call.now)
@@ -260,6 +287,17 @@ class _Door(_Entrance):
             return self._fault(fault)
         finally:
             doors.in_flight -= 1
+
+
+class _Entry(NamedTuple):
+    """What follows from a request's head alone."""
+
+    door: _Door
+    params: Mapping[str, str]
+    query: Mapping[str, list[str]]
+    content_type: str
+    headers: Mapping[str, str]
+    credentials: Credentials | None
 
 
 # --- requests and answers --------------------------------------------------------------------------------------------

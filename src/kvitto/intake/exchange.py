@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import unquote
 
-__all__ = ["Handler", "HttpLimits", "Outcome", "Refusal", "Reply", "Request", "Response", "ResponseWriter"]
+__all__ = ["Handler", "Head", "HttpLimits", "Outcome", "Refusal", "Reply", "Request", "Response", "ResponseWriter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,28 @@ class HttpLimits:
     """One timer looks at all connections; every time-out above may come this much late, and never early."""
 
 
+class Head:
+    """A request's head as read, kept because clients send the same octets again and again (``intake.connection``).
+
+    The fields are those of ``Request``; ``body_bytes`` is how many octets of body the head announces. ``entry`` belongs
+    to the handler: it may keep here what it has found out from the head alone, and finds it with the next request that
+    has the same head. Only plain heads are kept: HTTP/1.1, connection kept alive.
+    """
+
+    __slots__ = ("body_bytes", "entry", "headers", "method", "query", "raw_path", "target")
+
+    def __init__(
+        self, method: str, target: str, raw_path: str, query: str, headers: dict[bytes, bytes], body_bytes: int
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.raw_path = raw_path
+        self.query = query
+        self.headers = headers
+        self.body_bytes = body_bytes
+        self.entry: Any = None
+
+
 class Request:
     """One HTTP request, read completely.
 
@@ -55,12 +78,14 @@ class Request:
     what follows the first question mark, undecoded ("" without one). Names in ``headers`` are lower case; values are
     trimmed; a field sent twice is joined with a comma and a space. ``peer`` is the client's address without port,
     read from ``X-Forwarded-For`` when the connection comes from a trusted proxy; ``scheme`` likewise.
-    ``arrived_at``: milliseconds since the Unix epoch when the last octet of the body was read.
+    ``arrived_at``: milliseconds since the Unix epoch when the last octet of the body was read. ``head``: what it has in
+    common with others of the same head, None when that is not kept.
     """
 
     __slots__ = (
         "arrived_at",
         "body",
+        "head",
         "headers",
         "http10",
         "keep_alive",
@@ -85,6 +110,7 @@ class Request:
         arrived_at: int = 0,
         http10: bool = False,
         keep_alive: bool = True,
+        head: Head | None = None,
     ) -> None:
         self.method = method
         self.target = target
@@ -97,6 +123,7 @@ class Request:
         self.arrived_at = arrived_at
         self.http10 = http10
         self.keep_alive = keep_alive
+        self.head = head
 
     @property
     def path(self) -> str:
@@ -181,14 +208,16 @@ class Refusal:
 class ResponseWriter:
     """Turns responses into octets. Remembers the head of each (status, content type) pair and the date line."""
 
-    __slots__ = ("_date_line", "_date_second", "_heads")
+    __slots__ = ("_date_line", "_date_second", "_end", "_heads", "_plain")
 
     # Handlers use a handful of content types; the bound only guards against one that echoes a client's.
     _MAX_HEADS = 256
 
     def __init__(self) -> None:
         self._heads: dict[tuple[int, str | None], bytes] = {}
+        self._plain: dict[tuple[int, str | None], bytes] = {}  # the same, up to the body's length
         self._date_line = b""
+        self._end = b"\r\n"  # of a plain head: the date line and the empty one
         self._date_second = -1
 
     def set_time(self, now_at: int) -> None:
@@ -197,11 +226,30 @@ class ResponseWriter:
         if second != self._date_second:
             self._date_second = second
             self._date_line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")
+            self._end = self._date_line + b"\r\n"
+
+    def render_plain(self, response: Response) -> bytes:
+        """As ``render``, for the plainest case: a connection that is kept, HTTP/1.1, not HEAD, no headers of its own.
+
+        Raises: ValueError as ``render``.
+        """
+        start = self._plain.get((response.status, response.content_type))
+        if start is None:
+            return self._render_first(response)
+        body = response.body
+        return b"%b%d\r\n%b%b" % (start, len(body), self._end, body)
+
+    def _render_first(self, response: Response) -> bytes:
+        octets = self.render(response, None, close=False)
+        key = (response.status, response.content_type)
+        if key in self._heads and not _is_bodiless(response.status):
+            self._plain[key] = self._heads[key] + b"Content-Length: "
+        return octets
 
     def render(self, response: Response, request: Request | None, close: bool) -> bytes:
         """The whole answer, head and body. Raises: ValueError for a header that could break the answer's framing."""
         body = response.body
-        if response.status < 200 or response.status in (204, 304):
+        if _is_bodiless(response.status):
             return self.head(response, b"", request, close)
         head = self.head(response, b"Content-Length: %d\r\n" % len(body), request, close)
         if request is not None and request.method == "HEAD":
@@ -234,6 +282,10 @@ class ResponseWriter:
         if len(self._heads) < self._MAX_HEADS:
             self._heads[(status, content_type)] = start
         return start
+
+
+def _is_bodiless(status: int) -> bool:
+    return status < 200 or status in (204, 304)
 
 
 def _field_lines(headers: Sequence[tuple[str, str]]) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from kvitto.core.clock import Clock
 from kvitto.intake.exchange import Handler, HttpLimits, Refusal, Request, Response, ResponseWriter
+from kvitto.intake.heads import Heads
 
 __all__ = [
     "Member",
@@ -75,6 +76,7 @@ class Shared:
         "clock",
         "connections",
         "handler",
+        "heads",
         "limits",
         "loop",
         "now_s",
@@ -115,6 +117,7 @@ class Shared:
         self.trusted = trusted
         self.when_empty = when_empty
         self.connections: set[Member] = set()
+        self.heads = Heads()
         self.tasks: set[asyncio.Future[Any]] = set()
         self.stopping = False
         self.partial_bytes = 0

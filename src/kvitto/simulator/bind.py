@@ -11,7 +11,7 @@ from typing import Final, Protocol, cast
 
 from kvitto.core.clock import Clock
 from kvitto.simulator.pending import Pending
-from kvitto.smpp.events import Event, FramingLost, LinkDead, PeerUnbound, Unbound
+from kvitto.smpp.events import Event
 from kvitto.smpp.session import Session
 from kvitto.smpp.spec import CommandId
 
@@ -46,7 +46,6 @@ class Bind(asyncio.Protocol):
         self._flush_due = False
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
 
     @property
     def can_receive(self) -> bool:
@@ -97,12 +96,12 @@ class Bind(asyncio.Protocol):
     # --- The inner works ---------------------------------------------------------------------------------------------
 
     def _tell(self, events: list[Event], now: float) -> None:
-        self.wrote()
-        if not events:
-            return
-        self._owner.on_events(self, events, now)
-        if isinstance(events[-1], LinkDead | FramingLost | PeerUnbound | Unbound):
-            self.close()
+        if events:
+            self._owner.on_events(self, events, now)
+            if self.session.ended:  # as the last event told
+                self.close()
+        if self.session.has_output or self._timer is None:
+            self.wrote()
 
     def _flush(self) -> None:
         self._flush_due = False
@@ -111,16 +110,17 @@ class Bind(asyncio.Protocol):
         data = self.session.take_output()
         if data:
             self._transport.write(data)
-        self._arm()
+        if self._timer is None:
+            self._arm()
 
     def _arm(self) -> None:
+        """Ring when the session wants it, and never later than its shortest timer: so whatever begins meanwhile is in
+        time, and a busy connection moves no timers.
+        """
         due = self.session.next_timer()
-        if due is None or (self._timer is not None and self._timer_at <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = due
-        self._timer = self._loop.call_later(max(0.0, due - self._clock.monotonic()), self._on_timer)
+        if due is not None:
+            wait_s = max(0.0, due - self._clock.monotonic())
+            self._timer = self._loop.call_later(min(wait_s, self.session.timers.shortest_s), self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

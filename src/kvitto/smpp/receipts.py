@@ -4,7 +4,7 @@ The theory: a receipt is told by flags, by TLVs and by a text without a standard
 mixture (docs/smpp.md 1.7). So reading has four named steps: octets to one clean text; the text's labels to fields; the
 question whether it is a receipt at all; fields and TLVs to one ``Receipt``. No octets make it fail (R17).
 
-Two readers, one result: ``_read_standard`` recognises the commonest form with one expression and gives up on anything
+Two readers, one result: ``_read_standard`` recognises the commonest form by its pieces and gives up on anything
 else, ``_read_any`` is the plain reader and the oracle of the first (tests/property/test_receipts_fast_path.py).
 
 It must not know sessions, matching or storing. Next: ``docs/smpp.md`` part 2, kvitto.core.receipt for the values.
@@ -97,10 +97,43 @@ def parse_receipt(pdu: ReceiptCarrier, rules: LinkRules, received_at: int) -> Re
 
 # --- the commonest form ----------------------------------------------------------------------------------------------
 
-_STANDARD: Final = re.compile(
-    r"id:([0-9A-Za-z_-]+) (?:sub:([0-9]{1,9}) )?(?:dlvrd:([0-9]{1,9}) )?submit date:([0-9]+) done date:([0-9]+) "
-    r"stat:([A-Z0-9]+) err:([0-9A-Za-z]{1,8})(?: [Tt]ext:([^\0-\x1f\x7f-\x9f]*))?\0?"
+_ID: Final = re.compile(r"[0-9A-Za-z_-]+")
+_MIDDLE: Final = re.compile(
+    r"(?:sub:([0-9]{1,9}) )?(?:dlvrd:([0-9]{1,9}) )?submit date:([0-9]+) done date:([0-9]+) "
+    r"stat:([A-Z0-9]+) err:([0-9A-Za-z]{1,8})"
 )
+
+
+class _Middle(NamedTuple):
+    """What stands between ``id`` and ``text``, read."""
+
+    sub: int | None
+    dlvrd: int | None
+    submit_at: int | None
+    done_at: int | None
+    stat: str
+    err: str | None
+    dates: tuple[str, str] | None
+    """As sent, when one of them can be read in two ways: then the time of receiving decides, not the cache."""
+
+
+# Between their ids and texts the receipts of one minute are the same few: the cache makes them cost a look-up.
+@lru_cache(maxsize=4_096)
+def _middle(text: str, zone: tzinfo) -> _Middle | None:
+    found = _MIDDLE.fullmatch(text)
+    if found is None:
+        return None
+    sub, dlvrd, submit_date, done_date, stat, err = found.groups()
+    ambiguous = AMBIGUOUS_DIGITS in (len(submit_date), len(done_date))
+    return _Middle(
+        None if sub is None else int(sub),
+        None if dlvrd is None else int(dlvrd),
+        _date(submit_date, zone, 0),
+        _date(done_date, zone, 0),
+        stat,
+        _error(err),
+        (submit_date, done_date) if ambiguous else None,
+    )
 
 
 def _read_standard(pdu: ReceiptCarrier, rules: LinkRules, received_at: int) -> Receipt | None:
@@ -113,38 +146,60 @@ def _read_standard(pdu: ReceiptCarrier, rules: LinkRules, received_at: int) -> R
         or rules.template is not None
     ):
         return None
-    standard = _STANDARD.fullmatch(octets.decode("latin-1"))
-    if standard is None:
+    if octets[-1:] == b"\0":
+        octets = octets[:-1]
+    label, _, rest = octets.decode("latin-1").partition(" ")
+    text_id = label[3:]
+    if label[:3] != "id:" or not ((text_id.isascii() and text_id.isalnum()) or _ID.fullmatch(text_id)):
         return None
-    text_id, sub, dlvrd, submit_date, done_date, stat, err, text = standard.groups()
+    told, begins, text = rest.partition(" text:")
+    if not begins:
+        told, begins, text = rest.partition(" Text:")
+    if not text.isprintable():
+        return None
+    middle = _middle(told, rules.time_zone)
+    if middle is None:
+        return None
+    sub, dlvrd, submit_at, done_at, stat, err, dates = middle
+    if dates is not None:
+        submit_at, done_at = (_date(date, rules.time_zone, received_at) for date in dates)
     tlvs = pdu.tlvs
     tlv_id = message_state = network_error = tlv_row = None
     if tlvs:
         tlv_id = _tlv_id(tlvs)
-        tlv_row = _tlv_state(tlvs)
-        message_state = None if tlv_row is None else tlv_row.state.value
-        network_error = _network_error(tlvs)
-    status, reason, final = decide_state(tlv_row, rules.states.get(stat))
-    return Receipt(
-        tlv_id if tlv_id and tlv_id.strip() else text_id,
-        text_id,
-        tlv_id,
-        status,
-        reason,
-        final,
-        stat,
-        message_state,
-        _error(err),
-        network_error,
-        _date(submit_date, rules.time_zone, received_at),
-        _date(done_date, rules.time_zone, received_at),
-        None if sub is None else int(sub),
-        None if dlvrd is None else int(dlvrd),
-        None if text is None else text.strip()[:KEPT_TEXT],
-        pdu.raw,
-        pdu.source_addr,
-        pdu.destination_addr,
-        False,
+        state = tlvs.get(TAG_MESSAGE_STATE)
+        if state is not None and len(state) == 1:
+            tlv_row = STATES.get(state[0])
+            message_state = None if tlv_row is None else state[0]
+        network_error = _network_error(tlvs) if TAG_NETWORK_ERROR_CODE in tlvs else None
+    text_row = rules.states.get(stat)
+    if text_row is tlv_row and text_row is not None:  # both say the same: nothing to decide
+        _, status, reason, final = text_row
+    else:
+        status, reason, final = decide_state(tlv_row, text_row)
+    return tuple.__new__(
+        Receipt,
+        (
+            tlv_id if tlv_id and tlv_id.strip() else text_id,
+            text_id,
+            tlv_id,
+            status,
+            reason,
+            final,
+            stat,
+            message_state,
+            err,
+            network_error,
+            submit_at,
+            done_at,
+            sub,
+            dlvrd,
+            text.strip()[:KEPT_TEXT] if begins else None,
+            pdu.raw,
+            pdu.source_addr,
+            pdu.destination_addr,
+            False,
+        ),
     )
 
 
@@ -334,7 +389,7 @@ def _template_fields(template: re.Pattern[str], text: str) -> dict[str, str]:
 def _tlv_id(tlvs: Mapping[int, bytes]) -> str | None:
     """receipted_message_id up to the first NUL (some peers leave it out), as sent; None when absent or empty."""
     value = tlvs.get(TAG_RECEIPTED_MESSAGE_ID)
-    return value.partition(b"\0")[0].decode("latin-1") or None if value else None
+    return value.decode("latin-1").partition("\0")[0] or None if value else None
 
 
 def _tlv_state(tlvs: Mapping[int, bytes]) -> StateRow | None:
@@ -377,6 +432,7 @@ def _count(token: str) -> int | None:
 # --- dates (R20) -----------------------------------------------------------------------------------------------------
 
 _NOT_DIGITS: Final = re.compile(r"[^0-9]+")
+AMBIGUOUS_DIGITS: Final = 12
 SMPP_TIME_DIGITS: Final = 15
 QUARTERS: Final = 48
 """SMPP absolute time: offsets are 00 to 48 quarter hours (3.4 section 7.1.1)."""
@@ -384,11 +440,11 @@ QUARTERS: Final = 48
 
 def _date(value: str, zone: tzinfo, received_at: int) -> int | None:
     """A receipt's date as ms since the epoch UTC; None for what is no date (docs/smpp.md 2.3)."""
-    digits = value if _is_digits(value) else _NOT_DIGITS.sub("", value)
+    digits = value if value.isascii() and value.isdigit() else _NOT_DIGITS.sub("", value)
     count = len(digits)
-    if count in (10, 14):
+    if count == 10 or count == 14:
         return _instant(digits, count == 14, zone)
-    if count == 12:
+    if count == AMBIGUOUS_DIGITS:
         return _twelve_digits(digits, zone, received_at)
     if count == SMPP_TIME_DIGITS:
         last = max(value.rfind(digit) for digit in set(digits))

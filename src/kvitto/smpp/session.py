@@ -12,20 +12,23 @@ enquire_link, unbind, unknown commands, broken bodies. A deliver_sm it never ans
 Must not know: receipts, links, storage. Read next: ``dispatch/transport.py``, the socket around it.
 """
 
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from kvitto.smpp import events as ev
 from kvitto.smpp.codec import (
     PduBuffer,
     ProtocolError,
     decode,
+    decode_deliver_sm,
+    decode_submit_sm,
     encode,
     encode_by_table,
     encode_deliver_sm_resp,
     encode_header,
-    encode_submit_sm,
+    encode_submit_body,
     encode_submit_sm_resp,
 )
 from kvitto.smpp.events import Event
@@ -68,6 +71,14 @@ __all__ = ["NotAllowed", "NotBound", "Role", "Session", "State", "Timers", "Wind
 # One outstanding request: its command, the owner's token, when it was sent.
 _Sent = tuple[int, object, float]
 
+# The hot path compares plain numbers: to fetch a member of an enum is a call.
+_SUBMIT_SM: Final = CommandId.SUBMIT_SM.value
+_HEADER_BYTES: Final = 16
+_pack_header: Final = struct.Struct(">IIII").pack
+_pack_empty_id_resp: Final = struct.Struct(">IIIIx").pack
+_status_and_number: Final = struct.Struct(">II").unpack_from
+_new: Final = tuple.__new__  # A NamedTuple's own __new__ is a Python function; this one is not.
+
 
 class Session:
     """One bind, seen from ``role``. Times given as ``now`` never go backwards."""
@@ -108,8 +119,15 @@ class Session:
         self.can_submit = False
         """Whether ``submit`` is allowed by the state; the window is another matter. To be read only."""
         self._move(State.OPEN)
+        # The four PDUs of every message have readers of their own; what is odd they leave to ``decode`` and ``_on``.
+        self._read: dict[bytes, Callable[[bytes, list[Event]], bool]] = {
+            _octets(CommandId.SUBMIT_SM_RESP): self._read_submit_resp,
+            _octets(CommandId.DELIVER_SM): self._read_deliver,
+            _octets(CommandId.SUBMIT_SM): self._read_submit,
+            _octets(CommandId.DELIVER_SM_RESP): self._read_deliver_resp,
+        }
         self._on: dict[type[Any], Callable[[Any, list[Event]], None]] = {
-            SubmitSmResp: self._on_submit_resp,
+            SubmitSmResp: self._on_message_resp,
             DeliverSm: self._on_deliver,
             SubmitSm: self._on_submit,
             DeliverSmResp: self._on_message_resp,
@@ -138,6 +156,16 @@ class Session:
     def bound(self) -> bool:
         """Whether messages may flow, in the direction of the bind."""
         return self._bound
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing may flow any more: unbound, or closed for a reason that the last event told."""
+        return self._ended
+
+    @property
+    def has_output(self) -> bool:
+        """Whether ``take_output`` has something to give."""
+        return bool(self._output)
 
     @property
     def free_window(self) -> int:
@@ -176,12 +204,14 @@ class Session:
             self._partial_since = None
         elif frames or self._partial_since is None:
             self._partial_since = now
-        handlers = self._on
+        readers = self._read
         for frame in frames:
-            pdu = decode(frame)
-            handlers[type(pdu)](pdu, events)
-            if self._ended:
-                return events
+            read = readers.get(frame[4:8])
+            if read is None or not read(frame, events):
+                pdu = decode(frame)
+                self._on[type(pdu)](pdu, events)
+                if self._ended:
+                    return events
         if lost is not None:
             self._output.append(
                 encode_header(CommandId.GENERIC_NACK, CommandStatus.ESME_RINVCMDLEN, lost.sequence_number)
@@ -300,14 +330,28 @@ class Session:
         ``SubmitAnswered`` follows, or ``RequestTimedOut``, or ``token`` comes back from ``lost``.
         Raises: NotBound; WindowFull; EncodeError. After any of them nothing was sent.
         """
+        self.submit_many([(encode_submit_body(pdu), token)], now)
+        return self._last_sequence_number
+
+    def submit_many(self, messages: Iterable[tuple[bytes, object]], now: float) -> None:
+        """ESME: send messages, each the octets behind the header of a submit_sm (``encode_submit_body``) and a token.
+
+        Raises: NotBound, WindowFull at the first that cannot go; those before it are on their way.
+        """
         if not self.can_submit:
             raise NotBound(f"submit_sm in state {self._state.value}")
-        if len(self._sent) >= self.window:
-            raise WindowFull(f"{self.window} requests are outstanding")
-        number = self._next_sequence_number()
-        self._output.append(encode_submit_sm(pdu, number))
-        self._sent[number] = (CommandId.SUBMIT_SM, token, now)
-        return number
+        sent, late, control, output, window = self._sent, self._late, self._control, self._output, self.window
+        number = self._last_sequence_number
+        for body, token in messages:
+            if len(sent) >= window:
+                raise WindowFull(f"{window} requests are outstanding")
+            number += 1
+            if number > MAX_SEQUENCE_NUMBER or number in sent or number in late or number in control:
+                number = self._next_sequence_number()
+            self._last_sequence_number = number
+            output.append(_pack_header(_HEADER_BYTES + len(body), _SUBMIT_SM, 0, number))
+            output.append(body)
+            sent[number] = (_SUBMIT_SM, token, now)
 
     def query(self, pdu: QuerySm, token: object, now: float) -> int:
         """ESME: ask for a message's state (R52); ``QueryAnswered`` follows. It takes a place in the window.
@@ -337,6 +381,14 @@ class Session:
         """
         if not self._ended:
             self._output.append(encode_deliver_sm_resp(sequence_number, command_status, command_id))
+
+    def answer_many(self, answers: Iterable[tuple[int, int, int]]) -> None:
+        """ESME: as ``answer_deliver``, many at once: (sequence_number, command_id, command_status) each."""
+        if not self._ended:
+            self._output += [
+                _pack_empty_id_resp(_HEADER_BYTES + 1, command_id | RESPONSE_BIT, command_status, number)
+                for number, command_id, command_status in answers
+            ]
 
     def unbind(self, now: float) -> None:
         """End the session in good order: ``Unbound`` or ``LinkDead`` follows. Raises: NotAllowed unless bound."""
@@ -389,6 +441,8 @@ class Session:
         self._may_send_messages = self._bound and (self.role is Role.SMSC or self.can_submit)
         self._mine = MAY_SEND[state, self.role]
         self._theirs = MAY_SEND[state, self.role.peer]
+        self._takes_deliver = CommandId.DELIVER_SM in self._theirs
+        self._takes_submit = CommandId.SUBMIT_SM in self._theirs
 
     def _check_mine(self, command_id: int) -> None:
         if command_id not in self._mine:
@@ -427,15 +481,50 @@ class Session:
         entry = self._late.pop(number, None)
         return None if entry is None else (entry, True)
 
-    # --- One method for each PDU that may come -----------------------------------------------------------------------
+    # --- The hot path: straight from the frame to the event; False when the plain way has to read it ----------------
 
-    def _on_submit_resp(self, pdu: SubmitSmResp, events: list[Event]) -> None:
-        entry = self._sent.get(pdu.sequence_number)
-        if entry is not None and entry[0] == CommandId.SUBMIT_SM:
-            del self._sent[pdu.sequence_number]
-            events.append(ev.SubmitAnswered(entry[1], pdu.command_status, pdu.message_id, False))
-        else:
-            self._on_message_resp(pdu, events)
+    def _read_submit_resp(self, frame: bytes, events: list[Event]) -> bool:
+        last = len(frame) - 1
+        if last < _HEADER_BYTES or frame.find(0, _HEADER_BYTES) != last:
+            return False  # No body, no NUL, or TLVs.
+        status, number = _status_and_number(frame, 8)
+        entry = self._sent.get(number)
+        if entry is None or entry[0] != _SUBMIT_SM:
+            return False
+        del self._sent[number]
+        events.append(_new(ev.SubmitAnswered, (entry[1], status, frame[16:last].decode("latin-1"), False)))
+        return True
+
+    def _read_deliver(self, frame: bytes, events: list[Event]) -> bool:
+        if not self._takes_deliver:
+            return False
+        pdu = decode_deliver_sm(frame)
+        if type(pdu) is not DeliverSm:
+            return False
+        events.append(_new(ev.DeliverReceived, (pdu,)))
+        return True
+
+    def _read_submit(self, frame: bytes, events: list[Event]) -> bool:
+        if not self._takes_submit:
+            return False
+        pdu = decode_submit_sm(frame)
+        if type(pdu) is not SubmitSm:
+            return False
+        events.append(_new(ev.SubmitReceived, (pdu,)))
+        return True
+
+    def _read_deliver_resp(self, frame: bytes, events: list[Event]) -> bool:
+        if len(frame) != _HEADER_BYTES + 1 or frame[16]:
+            return False
+        status, number = _status_and_number(frame, 8)
+        entry = self._sent.get(number)
+        if entry is None or self.role is not Role.SMSC:
+            return False
+        del self._sent[number]
+        events.append(_new(ev.DeliverAnswered, (entry[1], status, number, False)))
+        return True
+
+    # --- One method for each PDU that may come -----------------------------------------------------------------------
 
     def _on_message_resp(self, pdu: SubmitSmResp | DeliverSmResp | DataSmResp, events: list[Event]) -> None:
         number, status = pdu.sequence_number, pdu.command_status
@@ -587,3 +676,8 @@ class Session:
         events.append(ev.UnknownReceived(pdu))
         if not pdu.command_id & RESPONSE_BIT:
             self._nack(pdu.sequence_number, CommandStatus.ESME_RINVCMDID)
+
+
+def _octets(command_id: int) -> bytes:
+    """As a frame's octets 4 to 8 name it."""
+    return command_id.to_bytes(4)

@@ -6,7 +6,7 @@ Read next: ``codec.py``, which walks ``COMMANDS``; ``session.py``, which walks i
 """
 
 from collections.abc import Mapping
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import Final, NamedTuple
 
 __all__ = [
@@ -254,7 +254,7 @@ class MessageState(IntEnum):
     SKIPPED = 9
 
 
-class StatusClass(Enum):
+class StatusClass(StrEnum):
     """What a command_status means for the message or the bind that got it (docs/smpp.md 1.8)."""
 
     OK = "ok"

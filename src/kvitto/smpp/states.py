@@ -137,3 +137,8 @@ class Timers:
     """For the answer to a submit_sm, query_sm, deliver_sm or data_sm; then it counts as unanswered (R12)."""
     read_pdu_s: float = 30.0
     """For the rest of a PDU that has begun to come."""
+
+    @property
+    def shortest_s(self) -> float:
+        """The shortest of them: what begins now asks for attention no earlier than after this."""
+        return min(self.bind_s, self.enquire_link_s, self.enquire_answer_s, self.response_s, self.read_pdu_s)

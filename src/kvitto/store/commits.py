@@ -1,13 +1,13 @@
 """Grouped commits: many waiting verbs, one transaction, each answered after it.
 
-The event loop puts work in; everything that waits becomes one group, runs verb by verb in one transaction, is committed,
-and all are answered. There is no timer: the next transaction starts when the last has ended, with whatever came
-meanwhile, so a lone caller waits for one commit and a crowd shares it (ADR 0004).
+The event loop puts work in; everything that waits becomes one group, runs verb by verb in one transaction, is
+committed, and all are answered. There is no timer: the next transaction starts when the last has ended, with whatever
+came meanwhile, so a lone caller waits for one commit and a crowd shares it (ADR 0004).
 
-What waits for the outside, beginning and committing (the write lock, the fsync), always happens in one thread beside the
-loop. The statements run there too when the database is a server (``Database.remote``); when it is a file in our own
-process they run in the loop, between begin and commit: they are calculation, and a second thread for them would only
-pass the interpreter's lock to and fro, once a statement and once a row read (measured in ADR 0004).
+What waits for the outside, beginning and committing (the write lock, the fsync), always happens in one thread beside
+the loop. The statements run there too when the database is a server (``Database.remote``); when it is a file in our
+own process they run in the loop, between begin and commit: they are calculation, and a second thread for them would
+only pass the interpreter's lock to and fro, once a statement and once a row read (measured in ADR 0004).
 
     loop:    put ──▶ (group) statements ──▶                  ──▶ answers, statements of the next group ──▶
     thread:       begin                    commit, begin
@@ -100,13 +100,13 @@ class _Work(NamedTuple):
 class _Outcome(NamedTuple):
     """What a transaction came to: an answer or an error for each work, and callbacks for the sender."""
 
-    answers: "list[tuple[asyncio.Future[Any], Any]]"
-    errors: "list[tuple[asyncio.Future[Any], BaseException]]"
+    answers: list[tuple[_Work, Any]]
+    errors: list[tuple[_Work, BaseException]]
     handoff: list[CallbackDue]
 
 
 def _failed(group: Sequence[_Work], error: BaseException) -> _Outcome:
-    return _Outcome([], [(work.future, error) for work in group], [])
+    return _Outcome([], [(work, error) for work in group], [])
 
 
 class Commits:
@@ -122,6 +122,8 @@ class Commits:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._busy = False
         self._idle: asyncio.Future[None] | None = None
+        self.unsure: Callable[[Verb, Any], None] = lambda verb, answer: None
+        """Called for each answer of a transaction whose commit failed: the database may have taken it all the same."""
         self.room: Callable[[], int] = lambda: 0
         self.take: Callable[[list[CallbackDue]], None] = lambda callbacks: None
         self.transactions = 0
@@ -189,12 +191,12 @@ class Commits:
     def _resolve(self, outcome: _Outcome, begun: bool) -> None:
         """Answer everybody; then the next group, after those who were answered have had their turn."""
         assert self._loop is not None
-        for future, answer in outcome.answers:
-            if not future.done():  # whoever asked may have gone away
-                future.set_result(answer)
-        for future, error in outcome.errors:
-            if not future.done():
-                future.set_exception(error)
+        for work, answer in outcome.answers:
+            if not work.future.done():  # whoever asked may have gone away
+                work.future.set_result(answer)
+        for work, error in outcome.errors:
+            if not work.future.done():
+                work.future.set_exception(error)
         if outcome.handoff:
             self.take(outcome.handoff)
         if begun:
@@ -206,7 +208,12 @@ class Commits:
             if self._idle is not None and not self._idle.done():
                 self._idle.set_result(None)
 
-    # --- the thread (and _run in either) --------------------------------------------------------------------------------
+    def _doubt(self, outcome: _Outcome) -> None:
+        for work, answer in outcome.answers:
+            self.unsure(work.verb, answer)
+
+    # --- the thread (and _run in either)
+    # --------------------------------------------------------------------------------
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -238,11 +245,11 @@ class Commits:
         for work in group:
             by_verb.setdefault(work.verb, []).append(work)
         tx, scope = self._open(), Scope(self._node, self.room())
-        answers: list[tuple[asyncio.Future[Any], Any]] = []
+        answers: list[tuple[_Work, Any]] = []
         for verb in sorted(by_verb, key=lambda verb: verb.rank):
             works = by_verb[verb]
             results = verb.run(tx, scope, [work.item for work in works])
-            answers.extend((work.future, result) for work, result in zip(works, results, strict=True))
+            answers.extend(zip(works, results, strict=True))
         return _Outcome(answers, [], scope.handoff)
 
     def _run_and_commit(self, group: Sequence[_Work]) -> None:
@@ -257,6 +264,7 @@ class Commits:
         try:
             self._open().commit()
         except Exception as error:  # the top of the writer's loop: the group's fate is decided in _give_up
+            self._tell(self._doubt, outcome)
             self._give_up(group, error)
             return
         self.transactions += 1
@@ -269,7 +277,7 @@ class Commits:
             return False
         try:
             self._open().begin()
-        except Exception:  # noqa: BLE001  # it is asked for again, and that answer is told
+        except Exception:  # the top of the writer's loop: it is asked for again, and that answer is told
             return False
         return True
 
@@ -294,7 +302,7 @@ class Commits:
             return
         try:
             tx.rollback()
-        except Exception:  # noqa: BLE001  # the failure that led here is the one that is told
+        except Exception:  # the failure that led here is the one that is told
             self._tx = None
             tx.close()
 

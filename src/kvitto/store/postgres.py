@@ -37,7 +37,8 @@ _AWAY: Final = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.PostgresIOError,
 )
-_SEQUENCES: Final = {"event": "event_seq_seq", "callback": "callback_id_seq", "receipt": "receipt_id_seq"}
+BLOCK: Final = 1000
+"""Numbers that one call of the sequence ``serial`` gives (its increment)."""
 
 
 class PostgresTx:
@@ -50,6 +51,7 @@ class PostgresTx:
         self._connection: asyncpg.Connection[Any] | None = None
         self._compiled: dict[Statement, Compiled] = {}
         self._in_transaction = False
+        self._next_id = self._ids_end = 0
 
     def run(self, statement: Statement, rows: Sequence[Row] | None = None, /, **parameters: Any) -> list[Any]:
         """Run a statement; see ``kvitto.store.statements.Tx``."""
@@ -67,10 +69,19 @@ class PostgresTx:
                 values.append(what)
         return self._do(self._open().fetch(compiled.sql, *values))
 
-    def new_ids(self, table: str, count: int) -> list[int]:
-        """Draw ids from the table's sequence."""
-        sql = "SELECT nextval($1::regclass) FROM generate_series(1, $2)"
-        return sorted(row[0] for row in self._do(self._open().fetch(sql, _SEQUENCES[table], count)))
+    def new_ids(self, count: int) -> Sequence[int]:
+        """Draw numbers from this connection's block of the series, and from new blocks when it is used up."""
+        numbers = list(range(self._next_id, min(self._ids_end, self._next_id + count)))
+        self._next_id += len(numbers)
+        missing = count - len(numbers)
+        if missing:
+            sql = "SELECT nextval('serial') FROM generate_series(1, $1)"
+            blocks = sorted(row[0] for row in self._do(self._open().fetch(sql, -(-missing // BLOCK))))
+            drawn = [number for first in blocks for number in range(first, first + BLOCK)]
+            numbers += drawn[:missing]
+            self._ids_end = drawn[-1] + 1
+            self._next_id = self._ids_end - (len(drawn) - missing)
+        return numbers
 
     def begin(self) -> None:
         """Start a transaction."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Sequence,
     SmallInteger,
     Table,
     Text,
@@ -40,6 +41,7 @@ __all__ = [
     "parked_key",
     "part",
     "receipt",
+    "serial",
     "token",
 ]
 
@@ -49,6 +51,10 @@ Id: Final[TypeEngine[str]] = Text().with_variant(Text(collation="C"), "postgresq
 """Ids compare octet by octet, so that a batch's messages are one range of the primary key."""
 
 _Serial: Final[TypeEngine[int]] = BigInteger().with_variant(Integer(), "sqlite")
+"""Numbers of ``event``, ``callback`` and ``receipt``: one rising series for the three (``Tx.new_ids``)."""
+
+serial: Final = Sequence("serial", metadata=metadata, increment=1000)
+"""PostgreSQL's blocks of a thousand such numbers; on SQLite the tables themselves tell which is next."""
 
 account = Table(
     "account",
@@ -194,7 +200,7 @@ Index("part_open", part.c.state, sqlite_where=OPEN, postgresql_where=OPEN)
 receipt = Table(
     "receipt",
     metadata,
-    Column("id", _Serial, primary_key=True),
+    Column("id", _Serial, primary_key=True, autoincrement=False),
     Column("account_id", Id, comment="NULL until it is matched"),
     Column("link", Text, nullable=False),
     Column("grp", Text, nullable=False),
@@ -219,7 +225,6 @@ receipt = Table(
         sqlite_where=Column("next_try_at").is_not(None),
         postgresql_where=Column("next_try_at").is_not(None),
     ),
-    sqlite_autoincrement=True,
 )
 
 parked_key = Table(
@@ -252,7 +257,13 @@ incoming = Table(
 event = Table(
     "event",
     metadata,
-    Column("seq", _Serial, primary_key=True, comment="rises; a message's events rise in the order they happened"),
+    Column(
+        "seq",
+        _Serial,
+        primary_key=True,
+        autoincrement=False,
+        comment="rises; a message's events rise in the order they happened",
+    ),
     Column("account_id", Id, nullable=False),
     Column("message_id", Id, nullable=False),
     Column("at", BigInteger, nullable=False),
@@ -265,19 +276,23 @@ event = Table(
     Column("error_net_code", Integer),
     Column("error_command_status", BigInteger),
     Index("event_message", "message_id"),
-    sqlite_autoincrement=True,
 )
 
 callback = Table(
     "callback",
     metadata,
-    Column("id", _Serial, primary_key=True),
+    Column(
+        "id",
+        _Serial,
+        primary_key=True,
+        autoincrement=False,
+        comment="the number of the event it tells of, if it tells of one",
+    ),
     Column("account_id", Id, nullable=False),
     Column("batch_id", Id, nullable=False),
-    Column("event_seq", BigInteger, comment="the change it tells of; NULL: the batch's end"),
     Column("dialect", Text, nullable=False, comment="in whose words it is told"),
     Column("url", Text, nullable=False),
-    Column("full", Boolean, nullable=False, comment="a batch's end with its recipients"),
+    Column("tells", Text, nullable=False, comment="'message': of an event; 'summary', 'full': of its batch's end"),
     Column("state", Text, nullable=False, comment="core.model.CallbackState"),
     Column("created_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
@@ -295,8 +310,6 @@ callback = Table(
         sqlite_where=Column("next_attempt_at").is_not(None),
         postgresql_where=Column("next_attempt_at").is_not(None),
     ),
-    Index("callback_batch", "batch_id"),
-    sqlite_autoincrement=True,
 )
 
 feedback = Table(

@@ -29,6 +29,8 @@ _PRAGMAS: Final = (
     "PRAGMA journal_size_limit=67108864",
 )
 
+_HIGHEST: Final = "SELECT (SELECT max(seq) FROM event), (SELECT max(id) FROM callback), (SELECT max(id) FROM receipt)"
+
 _TRANSIENT: Final = (
     "full",
     "locked",
@@ -47,6 +49,7 @@ class SqliteTx:
 
     def __init__(self, path: str, *, read_only: bool) -> None:
         self._compiled: dict[Statement, Compiled] = {}
+        self._next_id = 0  # 0: ask the tables
         self._sizes: dict[tuple[str, int], str] = {}
         try:
             self._connection = sqlite3.connect(
@@ -95,14 +98,18 @@ class SqliteTx:
         except sqlite3.Error as error:
             raise _translated(error) from error
 
-    def new_ids(self, table: str, count: int) -> list[int]:
-        """Return ids after the last that the table ever gave; the write lock keeps others from taking them."""
-        row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-        first = (row[0] if row else 0) + 1
-        return list(range(first, first + count))
+    def new_ids(self, count: int) -> range:
+        """Return numbers after the highest in use; the write lock keeps others from taking them."""
+        first = self._next_id
+        if not first:
+            row = self._connection.execute(_HIGHEST).fetchone()
+            first = 1 + max(number or 0 for number in row)
+        self._next_id = first + count
+        return range(first, first + count)
 
     def begin(self) -> None:
         """Start a transaction that may write."""
+        self._next_id = 0
         self._execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:

@@ -121,6 +121,8 @@ class SqlStore:
         self._reader_count = readers
         self._serving = serving
         self.commits = Commits(database, node)
+        self.commits.unsure = self._unsure
+        self._unsure_claims: list[SubmitFate] = []
         self._readers: ThreadPoolExecutor | None = None
         self._taken_back = False
         self._local = threading.local()
@@ -230,8 +232,25 @@ class SqlStore:
 
     # --- dispatch --------------------------------------------------------------------------------------------------
 
+    def _unsure(self, verb: Verb, answer: Any) -> None:
+        """A claim whose commit failed may stand in the database, though nobody submits it: give it back first."""
+        if verb is _CLAIM:
+            keys = [PartKey(one.message_id, part_no) for one in answer for part_no in one.todo]
+            self._unsure_claims.extend(SubmitFate(key, False) for key in keys)
+
+    def _give_back_unsure(self, now: int) -> None:
+        fates, self._unsure_claims = self._unsure_claims, []
+
+        def done(future: "asyncio.Future[None]") -> None:
+            if future.cancelled() or future.exception() is not None:
+                self._unsure_claims.extend(fates)
+
+        self.record_fates(fates, now).add_done_callback(done)
+
     def claim_messages(self, link: str, parts: int, now: int) -> "asyncio.Future[list[Claimed]]":
         """See ``Store.claim_messages``."""
+        if self._unsure_claims:
+            self._give_back_unsure(now)
         return self.commits.put(_CLAIM, dispatch.Claim(link, self._groups.get(link, link), parts, now))
 
     def record_answers(self, link: str, group: str, answers: Sequence[SubmitAnswer]) -> "asyncio.Future[None]":

@@ -102,8 +102,8 @@ class Tx(Protocol):
     def run(self, statement: Statement, rows: Sequence[Row] | None = None, /, **parameters: Any) -> list[Any]:
         """Run a statement; the result's rows are tuples in the order of its columns ([] when it returns none)."""
 
-    def new_ids(self, table: str, count: int) -> list[int]:
-        """Return ``count`` rising ids of ``event``, ``callback`` or ``receipt`` that nobody else will use."""
+    def new_ids(self, count: int) -> Sequence[int]:
+        """Return ``count`` rising numbers for events, callbacks and receipts that nobody else will use."""
 
 
 def _sqlite_rows(columns: Mapping[str, Kind]) -> FromClause:

@@ -15,10 +15,14 @@ from typing import Final
 
 from kvitto.core.msisdn import clean
 from kvitto.core.text import is_gsm
+from kvitto.dialects.base import DialectError
 from kvitto.dialects.sinch.errors import bad_format
 from kvitto.dialects.sinch.times import parse_timestamp
+from kvitto.dialects.sinch.wire import SENDER_NAME_MAX_CHARS
 
 __all__ = [
+    "find_sender",
+    "is_url",
     "read_base64",
     "read_hex",
     "read_parameters",
@@ -78,16 +82,27 @@ def read_sender(field: str, value: str) -> str:
     raise bad_format(field, "neither a number of at most 15 digits nor 1 to 11 GSM characters with a letter among them")
 
 
+# A customer names the same few senders, and the same few URLs, in all requests.
+@lru_cache(maxsize=1024)
+def find_sender(value: str) -> str | None:
+    """As ``read_sender``, limits included: None for what is no sender or too long."""
+    try:
+        sender = read_sender("from", value)
+    except DialectError:
+        return None
+    return sender if len(sender) <= SENDER_NAME_MAX_CHARS or sender.isdigit() else None
+
+
 def read_url(field: str, value: str) -> str:
     """Return the URL as sent; it is an http or https one."""
-    if not _is_url(value):
+    if not is_url(value):
         raise bad_format(field, "not an http or https URL")
     return value
 
 
-# A customer names the same few URLs in all requests.
 @lru_cache(maxsize=256)
-def _is_url(value: str) -> bool:
+def is_url(value: str) -> bool:
+    """Whether this is an http or https URL."""
     found = _URL.fullmatch(value)
     return found is not None and int(found[1] or 0) <= _PORT_MAX
 

@@ -43,7 +43,9 @@ _FEEDBACK: Final = msgspec.json.Decoder(FeedbackIn)
 
 def read_send(call: Call, account: Account) -> Send:
     """``POST batches`` (section 4)."""
-    return Send(submission=_submission(_decode(_BATCH, call), account, call.now))
+    given = _decode(_BATCH, call)
+    submission = _plain_submission(given, account)
+    return Send(submission=_submission(given, account, call.now) if submission is None else submission)
 
 
 def read_dry_run(call: Call, account: Account) -> DryRun:
@@ -149,8 +151,6 @@ def _holds_nul(value: object) -> bool:
 
 # --- a batch as asked for --------------------------------------------------------------------------------------------
 
-_ALPHANUMERIC_MAX: Final = 11
-
 
 def _submission(
     given: BatchIn, account: Account, now: int, *, calls_back: bool = True, kept_expire_at: int | None = None
@@ -198,6 +198,63 @@ def _submission(
     )
 
 
+def _plain_submission(given: BatchIn, account: Account) -> Submission | None:
+    """Read the commonest batch at once: a text with sender and recipients, nothing asked for that is rare.
+
+    It accepts what ``_submission`` accepts, with the same result; whatever it is not sure of is None, and left to that.
+    """
+    to, text, url = given.to, given.body, given.callback_url
+    if (
+        not to
+        or len(to) > wire.TO_MAX
+        or not given.sender
+        or type(text) is not str
+        or len(text) > wire.TEXT_MAX_CHARS
+        or (given.type is not None and given.type != "mt_text")
+        or given.send_at is not None
+        or given.expire_at is not None
+        or given.parameters
+        or given.flash_message is not None
+        or given.max_number_of_message_parts is not None
+        or given.truncate_concat is not None
+        or given.from_ton is not None
+        or given.from_npi is not None
+        or given.strict_validation is not None
+        or (given.client_reference is not None and len(given.client_reference) > wire.REFERENCE_MAX_CHARS)
+        or (url is not None and len(url) > wire.URL_MAX_CHARS)
+    ):
+        return None
+    notify = NOTIFY_OF[given.delivery_report or "none"]
+    if notify is not Notify.NONE and url is None and account.callback_url is None:
+        return None
+    number = to[0]
+    if len(to) == 1 and number.isdigit() and number.isascii() and 5 <= len(number) <= 15 and number[0] != "0":
+        recipients: tuple[str, ...] = (number,)
+    else:
+        recipients, group = fields.read_recipients("to", to)
+        if group:
+            return None
+    sender = fields.find_sender(given.sender)
+    if sender is None or (url is not None and not fields.is_url(url)):
+        return None
+    # In the order of the fields: names cost a microsecond each for every message (core.model).
+    return Submission(
+        NAME,
+        sender,
+        recipients,
+        Content(ContentKind.TEXT, text),
+        notify,
+        url,
+        given.client_reference,
+        None,
+        None,
+        given.feedback_enabled or False,
+        wire.VALIDITY_MS,
+        wire.VALIDITY_MS,
+        {},
+    )
+
+
 def _read_times(given: BatchIn | BatchUpdateIn) -> tuple[int | None, int | None]:
     send_at = fields.read_time("send_at", given.send_at) if isinstance(given.send_at, str) else None
     expire_at = fields.read_time("expire_at", given.expire_at) if isinstance(given.expire_at, str) else None
@@ -215,8 +272,8 @@ def _check_limits(given: BatchIn, sender: str | None, parts: int | None, account
     if sender is None:
         if given.sender is not None or account.default_from is None:
             raise broken_constraint("from", "required, the account has no default sender")
-    elif len(sender) > _ALPHANUMERIC_MAX and not sender.isdigit():
-        raise broken_constraint("from", f"a name has 1 to {_ALPHANUMERIC_MAX} characters")
+    elif len(sender) > wire.SENDER_NAME_MAX_CHARS and not sender.isdigit():
+        raise broken_constraint("from", f"a name has 1 to {wire.SENDER_NAME_MAX_CHARS} characters")
     if given.callback_url is not None and len(given.callback_url) > wire.URL_MAX_CHARS:
         raise broken_constraint("callback_url", f"at most {wire.URL_MAX_CHARS} characters")
     if given.client_reference is not None and len(given.client_reference) > wire.REFERENCE_MAX_CHARS:

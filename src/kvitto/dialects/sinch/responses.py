@@ -142,6 +142,7 @@ def _body(batch: Batch) -> str | MediaBody:
 def _batch(batch: Batch) -> BatchOut:
     """Return the batch object: defaults filled in, the optional fields only if given (section 4.2)."""
     content = batch.content
+    created_at = write_timestamp(batch.created_at)
     out = BatchOut(
         id=batch.id,
         to=batch.recipients,
@@ -149,8 +150,8 @@ def _batch(batch: Batch) -> BatchOut:
         canceled=batch.cancelled_at is not None,
         body=content.text if content.kind is ContentKind.TEXT else _body(batch),
         type=_TYPE_OF[content.kind],
-        created_at=write_timestamp(batch.created_at),
-        modified_at=write_timestamp(batch.modified_at),
+        created_at=created_at,
+        modified_at=created_at if batch.modified_at == batch.created_at else write_timestamp(batch.modified_at),
         delivery_report=REPORT_OF[batch.notify],
         expire_at=write_timestamp(batch.expire_at),
         callback_url=UNSET if batch.callback_url is None else batch.callback_url,
@@ -171,9 +172,8 @@ def _batch(batch: Batch) -> BatchOut:
         out.from_ton = content.source_ton
     if content.source_npi is not None:
         out.from_npi = content.source_npi
-    given = _given(batch)
-    if given:
-        _add_given(out, given)
+    if batch.extra:
+        _add_given(out, _given(batch))
     return out
 
 

@@ -60,6 +60,9 @@ ROWS: Final[Mapping[tuple[Status, Reason], tuple[str, int | CodeRule]]] = {
 }
 """Total over ``kvitto.core.status.REASONS_OF``."""
 
+_FIXED: Final = {pair: (name, code) for pair, (name, code) in ROWS.items() if isinstance(code, int)}
+"""The rows without a number to consider: what is shown, ready made."""
+
 STATUS_NAMES: Final = tuple(sorted({name for name, _ in ROWS.values()}))
 """The ten statuses of docs/dialects/sinch.md 9."""
 
@@ -86,13 +89,13 @@ _ERR_DIGITS_MAX: Final = 9
 
 def status_and_code(status: Status, reason: Reason, error: StatusError) -> tuple[str, int]:
     """Return the status and code that Sinch shows for this record."""
+    fixed = _FIXED.get((status, reason))
+    if fixed is not None:
+        return fixed
     name, code = ROWS[status, reason]
     if code is CodeRule.NET:
         return name, _network_code(error)
-    if code is CodeRule.SUB:
-        return name, SUBMIT_CODES.get(error.command_status or 0, _NOT_DELIVERED)
-    assert isinstance(code, int)
-    return name, code
+    return name, SUBMIT_CODES.get(error.command_status or 0, _NOT_DELIVERED)
 
 
 def _network_code(error: StatusError) -> int:

@@ -48,6 +48,9 @@ def parse_timestamp(text: str, *, date_allowed: bool = False) -> int | None:
     return seconds * 1000 + int((decimals or "0").ljust(3, "0")[:3])
 
 
+# The instants of a busy server lie in a few milliseconds, each asked for several times: batches that arrived together,
+# created and modified at once.
+@lru_cache(maxsize=1024)
 def write_timestamp(at: int) -> str:
     """Return ``2031-03-09T05:06:07.089Z``: UTC with exactly three decimals."""
     return f"{_write_second(at // 1000)}.{at % 1000:03d}Z"

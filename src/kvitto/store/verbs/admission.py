@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import bindparam, delete, func, insert, literal, select, update
 
-from kvitto.core.model import Batch, Content, NewBatch
+from kvitto.core.model import Batch, Content, ContentKind, NewBatch
 from kvitto.core.status import Reason, Status, Withdrawn
 from kvitto.store import schema as t
 from kvitto.store.api import AdmissionRefused, BatchOutcome
@@ -87,9 +87,9 @@ _BATCH: Final[dict[str, Kind]] = {
     "extra": Str,
     "pending": Int,
 }
-_CONTENT_DEFAULTS: Final = msgspec.to_builtins(Content())
+_CONTENT_DEFAULTS: Final = Content()._asdict()
 _json = msgspec.json.Encoder()
-_read_content = msgspec.json.Decoder(Content)
+_read_fields = msgspec.json.Decoder(dict[str, Any])
 _read_numbers = msgspec.json.Decoder(tuple[str, ...])
 
 
@@ -118,7 +118,10 @@ def _content_json(content: Content) -> str:
 
 def read_content(text: str) -> Content:
     """Read a content as stored."""
-    return _read_content.decode(text)
+    fields = _read_fields.decode(text)
+    if "kind" in fields:
+        fields["kind"] = ContentKind(fields["kind"])
+    return Content(**fields)
 
 
 def _batch_row(batch: Batch, pending: int) -> tuple[Any, ...]:
@@ -222,13 +225,12 @@ _DELETE_MESSAGES: Final = Statement(
         t.message.c.id.between(bindparam("first", type_=Str), bindparam("last", type_=Str))
     )
 )
-_ACCOUNTS: Final = Statement(
-    lambda r: (
-        select(t.account.c.id, t.account.c.rate, t.account.c.quota, t.account.c.next_due_at, t.account.c.disabled)
-        .select_from(r.join(t.account, t.account.c.id == r.c.id))
-        .with_for_update(of=t.account, key_share=True)
-    ),
-    id=Str,
+_ACCOUNT: Final = Statement(
+    lambda _: (
+        select(t.account.c.rate, t.account.c.quota, t.account.c.next_due_at)
+        .where(t.account.c.id == bindparam("id", type_=Str))
+        .with_for_update(key_share=True)
+    )
 )
 _SPEND: Final = Statement(
     lambda r: update(t.account).values(quota=r.c.quota, next_due_at=r.c.next_due_at).where(t.account.c.id == r.c.id),
@@ -273,8 +275,11 @@ class _Purse:
 
 
 def _purses(tx: Tx, account_ids: Sequence[str]) -> dict[str, _Purse]:
-    rows = tx.run(_ACCOUNTS, [(one,) for one in sorted(set(account_ids))])
-    return {row[0]: _Purse(row[1], row[2], row[3]) for row in rows}
+    purses: dict[str, _Purse] = {}
+    for one in sorted(set(account_ids)):  # usually one: a plain look-up is cheaper than a list of rows
+        for row in tx.run(_ACCOUNT, id=one):
+            purses[one] = _Purse(*row)
+    return purses
 
 
 def _save_purses(tx: Tx, purses: Mapping[str, _Purse]) -> None:

@@ -15,7 +15,17 @@ from kvitto.core.status import Note
 from kvitto.store import schema as t
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx
-from kvitto.store.verbs.changes import KIND, LEASE_MS, REASON, STATUS, batch_key, count_ends, read_error
+from kvitto.store.verbs.changes import (
+    KIND,
+    LEASE_MS,
+    REASON,
+    STATUS,
+    TELLS_FULL,
+    TELLS_MESSAGE,
+    batch_key,
+    count_ends,
+    read_error,
+)
 
 __all__ = ["CallbackClaim", "claim_callbacks", "record_attempts", "take_back_callbacks"]
 
@@ -33,10 +43,9 @@ _DUE: Final = Statement(
             t.callback.c.id,
             t.callback.c.account_id,
             t.callback.c.batch_id,
-            t.callback.c.event_seq,
+            t.callback.c.tells,
             t.callback.c.dialect,
             t.callback.c.url,
-            t.callback.c.full,
             t.callback.c.attempts,
             t.callback.c.created_at,
             t.callback.c.first_failed_at,
@@ -106,13 +115,16 @@ def _claim(tx: Tx, scope: Scope, item: CallbackClaim) -> list[CallbackDue]:
     if not rows:
         return []
     tx.run(_LEASE, [(row[0], item.now + LEASE_MS) for row in rows], by=scope.node)
-    views = _views(tx, [row[3] for row in rows if row[3] is not None])
-    reports = _reports(tx, {row[2]: bool(row[6]) for row in rows if row[3] is None})
+    views = _views(tx, [row[0] for row in rows if row[3] == TELLS_MESSAGE])
+    reports = _reports(tx, {row[2]: row[3] == TELLS_FULL for row in rows if row[3] != TELLS_MESSAGE})
     due = []
-    for row in rows:
-        facts = views.get(row[3]) if row[3] is not None else reports.get(row[2])
+    for number, account_id, batch_id, tells, dialect, url, attempts, created_at, first_failed_at in rows:
+        facts = views.get(number) if tells == TELLS_MESSAGE else reports.get(batch_id)
         if facts is not None:
-            due.append(CallbackDue(row[0], row[1], row[4], row[5], facts, bool(row[6]), row[7], row[8], row[9]))
+            full = tells == TELLS_FULL
+            due.append(
+                CallbackDue(number, account_id, dialect, url, facts, full, attempts, created_at, first_failed_at)
+            )
     return due
 
 

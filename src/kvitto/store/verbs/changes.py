@@ -16,6 +16,7 @@ from kvitto.core.ids import batch_of
 from kvitto.core.model import BatchReport, CallbackDue, CallbackState, ContentKind, MessageView, Notify, StatusCount
 from kvitto.core.status import (
     FINAL,
+    NO_ERROR,
     ErrorSource,
     Event,
     Message,
@@ -36,6 +37,9 @@ from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 __all__ = [
     "LEASE_MS",
     "SET_STATES",
+    "TELLS_FULL",
+    "TELLS_MESSAGE",
+    "TELLS_SUMMARY",
     "Changes",
     "Loaded",
     "batch_key",
@@ -60,7 +64,6 @@ PART_STATE: Final = {str(state): state for state in PartState}
 SOURCE: Final = {str(source): source for source in ErrorSource}
 KIND: Final = {str(kind): kind for kind in ContentKind}
 NOTIFY: Final = {str(notify): notify for notify in Notify}
-_NO_ERROR: Final = StatusError()
 _PER_BATCH: Final = (Notify.BATCH_SUMMARY, Notify.BATCH_FULL)
 
 
@@ -227,7 +230,7 @@ def read_error(row: Sequence[Any], at: int) -> StatusError:
     """Read the five error columns that begin at ``row[at]``."""
     source = row[at]
     if source == "none":
-        return _NO_ERROR
+        return NO_ERROR
     return StatusError(SOURCE[source], row[at + 1], row[at + 2], row[at + 3], row[at + 4])
 
 
@@ -359,6 +362,18 @@ _REFRESH_MESSAGES: Final = Statement(
     **_RECORD,
 )
 """As ``_UPDATE_MESSAGES``, for messages that keep their place and deadline: leaves two indexes alone."""
+_DISPATCH_MESSAGES: Final = Statement(
+    lambda r: (
+        update(t.message)
+        .values(notes=r.c.notes, status=str(Status.DISPATCHED), reason=r.c.reason, since_at=r.c.since_at)
+        .where(t.message.c.id == r.c.id)
+    ),
+    id=Str,
+    notes=Int,
+    reason=Str,
+    since_at=Int,
+)
+"""As ``_REFRESH_MESSAGES``, for the most frequent change of all, where there is and was no error to write."""
 _KEEP_FIRST_FINAL: Final = Statement(
     lambda r: (
         update(t.message)
@@ -382,10 +397,9 @@ _CALLBACK_FIELDS: Final[dict[str, Kind]] = {
     "id": Int,
     "account_id": Str,
     "batch_id": Str,
-    "event_seq": Int,
+    "tells": Str,
     "dialect": Str,
     "url": Str,
-    "full": Int,
     "created_at": Int,
     "leased_by": Str,
     "next_attempt_at": Int,
@@ -394,7 +408,7 @@ _INSERT_CALLBACKS: Final = Statement(
     lambda r: insert(t.callback).from_select(
         [*_CALLBACK_FIELDS, "leased_until", "state", "attempts"],
         select(
-            *[r.c[name] if name != "full" else r.c.full == 1 for name in _CALLBACK_FIELDS],
+            *[r.c[name] for name in _CALLBACK_FIELDS],
             r.c.next_attempt_at,
             literal(str(CallbackState.PENDING), Str),
             literal(0, Int),
@@ -444,6 +458,13 @@ def _record_values(record: Message | PartRecord) -> tuple[Any, ...]:
         error.net_code,
         error.command_status,
     )
+
+
+TELLS_MESSAGE, TELLS_SUMMARY, TELLS_FULL = "message", "summary", "full"
+"""What a callback tells of: one message's change (the event of the same number), or a batch's end."""
+
+_Telling = tuple[int, MessageView | BatchReport, Loaded, str]
+"""A callback to write: its number, its facts, the message that caused it, and one of the three words above."""
 
 
 class Changes:
@@ -498,9 +519,9 @@ class Changes:
             deadline_at = known[2] if known else loaded.deadline_at
         self._messages[loaded.id] = (loaded, due_at, deadline_at)
 
-    def give_part(self, message_id: str, part_no: int) -> PartRecord | None:
-        """Take over the writing of a part that changed; None if it did not."""
-        return self._parts.pop((message_id, part_no), None) or self._states.pop((message_id, part_no), None)
+    def give_lone_part(self, key: tuple[str, int]) -> bool:
+        """Take over the writing of a lone part that changed its state; False if it did not, or has siblings."""
+        return self._states.pop(key, None) is not None
 
     def born(self, loaded: Loaded) -> None:
         """A message that was stored with its end already (an abort at admission): event and callbacks."""
@@ -511,7 +532,9 @@ class Changes:
         notify = loaded.notify
         # A late correction is called back only by dialects that show it, and no dialect here does (docs/status.md 7).
         tell = not late and (notify is Notify.CHANGES or (final and notify is Notify.FINAL))
-        self._events.append((loaded, loaded.view(), tell and loaded.callback_url is not None))
+        tell = tell and loaded.callback_url is not None
+        if final or tell:  # that the SMSC took it, and when, stands with its parts already
+            self._events.append((loaded, loaded.view(), tell))
         if final and not late and notify in _PER_BATCH:
             batch_id = batch_of(loaded.id)
             count, _ = self._ended.get(batch_id, (0, loaded))
@@ -535,23 +558,23 @@ class Changes:
             self._end_batches()
 
     def _write_messages(self) -> None:
-        moved, kept = [], []
+        moved, kept, dispatched = [], [], []
         for one, due_at, deadline_at in self._messages.values():
-            values = _record_values(one.record)
-            if due_at == one.due_at and deadline_at == one.deadline_at:
-                kept.append((one.id, int(one.record.notes), *values))
+            record = one.record
+            if due_at != one.due_at or deadline_at != one.deadline_at:
+                moved.append((one.id, int(record.notes), due_at, deadline_at, *_record_values(record)))
+            elif record.status is Status.DISPATCHED and record.error is NO_ERROR and one.was.error is NO_ERROR:
+                dispatched.append((one.id, int(record.notes), record.reason, record.since_at))
             else:
-                moved.append((one.id, int(one.record.notes), due_at, deadline_at, *values))
-        if kept:
-            self._tx.run(_REFRESH_MESSAGES, kept)
-        if moved:
-            self._tx.run(_UPDATE_MESSAGES, moved)
+                kept.append((one.id, int(record.notes), *_record_values(record)))
+        for statement, rows in ((_DISPATCH_MESSAGES, dispatched), (_REFRESH_MESSAGES, kept), (_UPDATE_MESSAGES, moved)):
+            if rows:
+                self._tx.run(statement, rows)
 
     def _write_events(self) -> None:
-        seqs = self._tx.new_ids("event", len(self._events))
         rows = []
-        due: list[tuple[MessageView, int, Loaded]] = []
-        for seq, (loaded, view, tell) in zip(seqs, self._events, strict=True):
+        due: list[_Telling] = []
+        for seq, (loaded, view, tell) in zip(self._tx.new_ids(len(self._events)), self._events, strict=True):
             error = view.error
             rows.append(
                 (
@@ -570,47 +593,35 @@ class Changes:
                 )
             )
             if tell:
-                due.append((view, seq, loaded))
+                due.append((seq, view, loaded, TELLS_MESSAGE))
         self._tx.run(_INSERT_EVENTS, rows)
         if due:
-            self._write_callbacks([(view, seq, loaded, False) for view, seq, loaded in due])
+            self._write_callbacks(due)
 
-    def _write_callbacks(self, due: "list[tuple[MessageView | BatchReport, int | None, Loaded, bool]]") -> None:
-        ids = self._tx.new_ids("callback", len(due))
+    def _write_callbacks(self, due: "Sequence[_Telling]") -> None:
         node, now = self._scope.node, self._now
+        room, handoff = self._scope.room, self._scope.handoff
         rows = []
-        for callback_id, (facts, seq, loaded, full) in zip(ids, due, strict=True):
-            url = loaded.callback_url or ""
-            held = self._scope.room > len(self._scope.handoff)
-            rows.append(
-                (
-                    callback_id,
-                    loaded.account_id,
-                    facts.batch_id,
-                    seq,
-                    loaded.dialect,
-                    url,
-                    int(full),
-                    now,
-                    node if held else None,
-                    now + LEASE_MS if held else now,
-                )
-            )
-            if held:
-                self._scope.handoff.append(
-                    CallbackDue(callback_id, loaded.account_id, loaded.dialect, url, facts, full, 0, now, None)
-                )
+        for number, facts, loaded, tells in due:
+            url, account_id, dialect = loaded.callback_url or "", loaded.account_id, loaded.dialect
+            lease: tuple[str | None, int] = (None, now)
+            if room > len(handoff):
+                lease = (node, now + LEASE_MS)
+                full = tells == TELLS_FULL
+                handoff.append(CallbackDue(number, account_id, dialect, url, facts, full, 0, now, None))
+            rows.append((number, account_id, facts.batch_id, tells, dialect, url, now, *lease))
         self._tx.run(_INSERT_CALLBACKS, rows)
 
     def _end_batches(self) -> None:
         rows = [(batch_id, count) for batch_id, (count, _) in self._ended.items()]
         over = [batch_id for batch_id, pending in self._tx.run(_COUNT_DOWN, rows) if pending == 0]
-        due: list[tuple[MessageView | BatchReport, int | None, Loaded, bool]] = []
-        for batch_id in over:
+        due: list[_Telling] = []
+        for number, batch_id in zip(self._tx.new_ids(len(over)), over, strict=True):
             loaded = self._ended[batch_id][1]
             if loaded.callback_url is not None:
                 full = loaded.notify is Notify.BATCH_FULL
-                due.append((report_of(self._tx, batch_id, loaded, full), None, loaded, full))
+                report = report_of(self._tx, batch_id, loaded, full)
+                due.append((number, report, loaded, TELLS_FULL if full else TELLS_SUMMARY))
         if due:
             self._write_callbacks(due)
 

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, insert, literal, select, update
 
 from kvitto.core.matching import fold
 from kvitto.core.model import Claimed, PartKey
-from kvitto.core.status import Answered, PartRecord, PartState, Reason, Refused, Status, WaitOver
+from kvitto.core.status import Answered, PartState, Reason, Refused, Status, WaitOver
 from kvitto.store import schema as t
 from kvitto.store.api import SubmitAnswer, SubmitFate
 from kvitto.store.commits import Scope
@@ -29,7 +29,6 @@ from kvitto.store.verbs.changes import (
 )
 
 __all__ = [
-    "ANSWER_PARTS",
     "NAME_PARTS",
     "Answers",
     "Claim",
@@ -234,34 +233,19 @@ _MESSAGES_OF_PARTS: Final = Statement(
     id=Str,
     no=Int,
 )
-ANSWER_PARTS: Final = Statement(
+_TAKE_LONE_PARTS: Final = Statement(
     lambda r: (
         update(t.part)
-        .values(
-            state=str(PartState.ACCEPTED),
-            status=r.c.status,
-            reason=r.c.reason,
-            since_at=r.c.since_at,
-            error_source="none",
-            error_text=None,
-            error_net_type=None,
-            error_net_code=None,
-            error_command_status=None,
-            smsc_message_id=r.c.smsc_id,
-            folded_id=r.c.folded,
-            answered_at=r.c.at,
-        )
+        .values(state=str(PartState.ACCEPTED), smsc_message_id=r.c.smsc_id, folded_id=r.c.folded, answered_at=r.c.at)
         .where(t.part.c.message_id == r.c.id, t.part.c.part_no == r.c.no)
     ),
     id=Str,
     no=Int,
-    status=Str,
-    reason=Str,
-    since_at=Int,
     smsc_id=Str,
     folded=Str,
     at=Int,
 )
+"""A lone part was accepted: its status is its message's (``changes.lone_part``)."""
 NAME_PARTS: Final = Statement(
     lambda r: (
         update(t.part)
@@ -295,7 +279,7 @@ def load_for_parts(tx: Tx, keys: Sequence[PartKey]) -> dict[str, Loaded]:
 def record_answers(tx: Tx, scope: Scope, items: Sequence[Answers]) -> list[list[tuple[str, str]]]:
     """Store answers; returns, per item, the (group, folded id) pairs that became known, for parked receipts."""
     loaded = load_for_parts(tx, [answer.key for item in items for answer in item.answers])
-    accepted: list[tuple[Any, ...]] = []
+    lone: list[tuple[Any, ...]] = []
     named: list[tuple[Any, ...]] = []
     known: list[list[tuple[str, str]]] = []
     changes = Changes(tx, scope, max((answer.at for item in items for answer in item.answers), default=0))
@@ -305,34 +289,30 @@ def record_answers(tx: Tx, scope: Scope, items: Sequence[Answers]) -> list[list[
             one = loaded.get(answer.key.message_id)
             if one is None:
                 continue  # deleted by retention or replaced while its answer was on the way
-            part = _answer(changes, one, answer)
+            _answer(changes, one, answer)
             if answer.command_status != 0:
                 continue
             folded = fold(answer.smsc_message_id) or None
-            if part is None:  # a receipt came first, or the answer came twice: only the id is new
-                named.append((*answer.key, answer.smsc_message_id, folded, answer.at))
-            else:
-                news = (part.status, part.reason, part.since_at)
-                accepted.append((*answer.key, *news, answer.smsc_message_id, folded, answer.at))
+            row = (*answer.key, answer.smsc_message_id, folded, answer.at)
+            # Taken by this answer; else a receipt came first, or the answer came twice, and only the id is new.
+            (lone if changes.give_lone_part(answer.key) else named).append(row)
             if folded:
                 found.append((item.group, folded))
         known.append(found)
     changes.write()
-    if accepted:
-        tx.run(ANSWER_PARTS, accepted)
+    if lone:
+        tx.run(_TAKE_LONE_PARTS, lone)
     if named:
         tx.run(NAME_PARTS, named)
     return known
 
 
-def _answer(changes: Changes, one: Loaded, answer: SubmitAnswer) -> PartRecord | None:
-    """Apply an answer; returns the part if it was accepted, for the caller to write."""
+def _answer(changes: Changes, one: Loaded, answer: SubmitAnswer) -> None:
     if answer.command_status == 0:
         changes.apply(one, Answered(answer.key.part_no, answer.at))
-        return changes.give_part(one.id, answer.key.part_no)
+        return
     event = Refused(answer.key.part_no, answer.at, answer.command_status, answer.temporary)
     changes.apply(one, event, due_at=answer.retry_at if answer.temporary else None)
-    return None
 
 
 # --- parts that were not answered -------------------------------------------------------------------------------------
@@ -346,15 +326,16 @@ _BACK_TO_QUEUE: Final = Statement(
     id=Str,
     now=Int,
 )
-_PARTS_IN_STATE: Final = Statement(
+_WRITTEN_HERE: Final = Statement(
     lambda r: (
         select(t.part.c.message_id, t.part.c.part_no)
         .select_from(r.join(t.part, (t.part.c.message_id == r.c.id) & (t.part.c.part_no == r.c.no)))
-        .where(t.part.c.state == bindparam("state", type_=Str))
+        .where(t.part.c.state == str(PartState.WRITTEN), t.part.c.node == bindparam("by", type_=Str))
     ),
     id=Str,
     no=Int,
 )
+"""Only who wrote a part knows its fate: what another node has claimed meanwhile is not given back (P6)."""
 _DOUBTFUL: Final = Statement(
     lambda r: (
         select(t.part.c.message_id, t.part.c.part_no)
@@ -375,7 +356,7 @@ def record_fates(tx: Tx, scope: Scope, items: Sequence[Fates]) -> list[None]:
     """Parts back to the queue, or in doubt; see ``Store.record_fates``."""
     for item in items:
         keys = [fate.key for fate in item.fates]
-        written = {tuple(row) for row in tx.run(_PARTS_IN_STATE, keys, state=str(PartState.WRITTEN))}
+        written = {tuple(row) for row in tx.run(_WRITTEN_HERE, keys, by=scope.node)}
         doubtful = [fate.key for fate in item.fates if fate.in_doubt and fate.key in written]
         unsent = [fate.key for fate in item.fates if not fate.in_doubt and fate.key in written]
         if doubtful:

@@ -472,7 +472,7 @@ _STORY_CALLBACKS: Final = Statement(
     ).select_from(
         r.join(t.event, t.event.c.message_id == r.c.id).join(
             t.callback,
-            and_(t.callback.c.batch_id == batch_key(t.event.c.message_id), t.callback.c.event_seq == t.event.c.seq),
+            t.callback.c.id == t.event.c.seq,
         )
     ),
     id=Str,

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import bindparam, case, delete, insert, literal, select, update
 
-from kvitto.core.matching import Ambiguous, Candidate, Match, ReceiptIds, adopt, candidate_keys, fold, match
+from kvitto.core.matching import Ambiguous, Candidate, Match, Park, ReceiptIds, adopt, candidate_keys, fold, match
 from kvitto.core.matching import InDoubt as DoubtfulPart
 from kvitto.core.model import ReceiptOutcome
 from kvitto.core.receipt import IdBase, LinkRules, NetworkError, Receipt, shown_done_at
@@ -137,7 +137,7 @@ def record_receipts(tx: Tx, scope: Scope, items: Sequence[Sequence[ReceivedRecei
     results: list[ReceiptResult] = []
     rows: list[tuple[Any, ...]] = []
     keys: list[tuple[str, str, int]] = []
-    for receipt_id, one in zip(tx.new_ids("receipt", len(flat)), flat, strict=True):
+    for receipt_id, one in zip(tx.new_ids(len(flat)), flat, strict=True):
         verdict = _Verdict(ReceiptOutcome.UNPARSEABLE) if one.receipt is None else next(decided)
         parked = verdict.outcome is ReceiptOutcome.PARKED
         if parked and one.receipt is not None:
@@ -185,20 +185,18 @@ def _decide(tx: Tx, scope: Scope, receipts: Sequence[Parked], now: int) -> list[
     """Match receipts and apply those that found their message."""
     if not receipts:
         return []
-    found = _candidates(tx, receipts)
+    search = _Search(tx, receipts)
     changes = Changes(tx, scope, now)
     verdicts = []
     for index, one in enumerate(receipts):
-        ids = ReceiptIds(
-            one.group, one.receipt.tlv_id, one.receipt.text_id, one.receipt.source_addr, one.receipt.destination_addr
-        )
-        here = found.get(index, [])
-        candidates = [
-            item.candidate._replace(final=item.loaded.record.parts[item.part_no - 1].status in FINAL) for item in here
-        ]
-        result = match(ids, candidates, one.rules)
+        item = search.exact.get(index)
+        if item is not None:
+            verdicts.append(_apply(changes, one, item, 1, now))
+            continue
+        here = search.found.get(index, [])
+        result = _match(one, here)
         if isinstance(result, Match):
-            item = here[candidates.index(result.candidate)]
+            item = next(item for item in here if item.candidate.key == result.candidate.key)
             verdicts.append(_apply(changes, one, item, result.level, now))
         else:
             outcome = ReceiptOutcome.AMBIGUOUS if isinstance(result, Ambiguous) else ReceiptOutcome.PARKED
@@ -207,31 +205,63 @@ def _decide(tx: Tx, scope: Scope, receipts: Sequence[Parked], now: int) -> list[
     return verdicts
 
 
-def _candidates(tx: Tx, receipts: Sequence[Parked]) -> dict[int, list[_Found]]:
-    """Find, for each receipt by its index, the parts that any level could mean."""
-    wanted = [
-        (index, one.group, key)
-        for index, one in enumerate(receipts)
-        for key in candidate_keys(one.receipt.tlv_id, one.receipt.text_id, one.rules)
+def _match(one: Parked, here: Sequence[_Found]) -> Match | Park | Ambiguous:
+    """Ask the rules (R26-R35), with what is final by now."""
+    if not here:
+        return Park()
+    receipt = one.receipt
+    ids = ReceiptIds(one.group, receipt.tlv_id, receipt.text_id, receipt.source_addr, receipt.destination_addr)
+    candidates = [
+        item.candidate._replace(final=item.loaded.record.parts[item.part_no - 1].status in FINAL) for item in here
     ]
-    found: dict[int, list[_Found]] = {}
-    loaded: dict[str, Loaded] = {}
-    several: dict[str, Loaded] = {}
-    for row in tx.run(_BY_FOLDED, wanted) if wanted else ():
-        index, part_no, state, link, group, smsc_id, written_at, message_id = row[:8]
-        one = loaded.get(message_id)
-        if one is None:
-            one = loaded[message_id] = Loaded(row[7:])
-            if one.parts > 1:
-                several[message_id] = one
-            else:
-                one.set_parts((lone_part(part_no, state, one.record),))
-        candidate = Candidate((message_id, part_no), group, smsc_id, one.recipient, written_at, False)
-        here = found.setdefault(index, [])
-        if all(known.candidate.key != candidate.key for known in here):
-            here.append(_Found(one, part_no, link, written_at, candidate))
-    load_parts(tx, list(several.values()))
-    return found
+    return match(ids, candidates, one.rules)
+
+
+class _Search:
+    """The stored parts that receipts may be for.
+
+    First each receipt's own id alone is looked up. Where that gives one part whose id is the receipt's to the letter,
+    it is a match of level 1 whatever else there may be (``exact``: nearly always). For the rest, every key that any
+    level
+    could mean is looked up (``found``).
+    """
+
+    def __init__(self, tx: Tx, receipts: Sequence[Parked]) -> None:
+        self._tx = tx
+        self._loaded: dict[str, Loaded] = {}
+        sent = [one.receipt.tlv_id or one.receipt.text_id or "" for one in receipts]
+        first = [(index, one.group, fold(sent[index])) for index, one in enumerate(receipts)]
+        self.found = self._look_up(first)
+        self.exact = {
+            index: here[0]
+            for index, here in self.found.items()
+            if len(here) == 1 and here[0].candidate.smsc_message_id == sent[index]
+        }
+        if len(self.exact) < len(receipts):
+            keys = [
+                (index, one.group, key)
+                for index, one in enumerate(receipts)
+                if index not in self.exact
+                for key in candidate_keys(one.receipt.tlv_id, one.receipt.text_id, one.rules)
+            ]
+            self.found.update(self._look_up(keys))
+        load_parts(tx, [one for one in self._loaded.values() if one.parts > 1])
+
+    def _look_up(self, keys: Sequence[tuple[int, str, str]]) -> dict[int, list[_Found]]:
+        found: dict[int, list[_Found]] = {}
+        loaded = self._loaded
+        for row in self._tx.run(_BY_FOLDED, keys):
+            index, part_no, state, link, group, smsc_id, written_at, message_id = row[:8]
+            one = loaded.get(message_id)
+            if one is None:
+                one = loaded[message_id] = Loaded(row[7:])
+                if one.parts == 1:
+                    one.set_parts((lone_part(part_no, state, one.record),))
+            candidate = Candidate((message_id, part_no), group, smsc_id, one.recipient, written_at, False)
+            here = found.setdefault(index, [])
+            if not here or all(known.candidate.key != candidate.key for known in here):
+                here.append(_Found(one, part_no, link, written_at, candidate))
+        return found
 
 
 def _apply(changes: Changes, one: Parked, item: _Found, level: int, now: int, *, adopted: bool = False) -> _Verdict:

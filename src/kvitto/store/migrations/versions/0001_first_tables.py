@@ -22,6 +22,8 @@ _SERIAL: Any = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     """Make every table and index."""
+    if op.get_context().dialect.name == "postgresql":
+        op.execute(sa.schema.CreateSequence(sa.Sequence("serial", increment=1000)))
     op.create_table(
         "account",
         sa.Column("id", _ID, nullable=False),
@@ -74,13 +76,12 @@ def upgrade() -> None:
     op.create_index("batch_account", "batch", ["account_id", "created_at", "id"], unique=False)
     op.create_table(
         "callback",
-        sa.Column("id", _SERIAL, nullable=False),
+        sa.Column("id", _SERIAL, autoincrement=False, nullable=False),
         sa.Column("account_id", _ID, nullable=False),
         sa.Column("batch_id", _ID, nullable=False),
-        sa.Column("event_seq", sa.BigInteger(), nullable=True),
         sa.Column("dialect", sa.Text(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
-        sa.Column("full", sa.Boolean(), nullable=False),
+        sa.Column("tells", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
@@ -93,9 +94,7 @@ def upgrade() -> None:
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("last_elapsed_ms", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
-        sqlite_autoincrement=True,
     )
-    op.create_index("callback_batch", "callback", ["batch_id"], unique=False)
     op.create_index(
         "callback_due",
         "callback",
@@ -106,7 +105,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "event",
-        sa.Column("seq", _SERIAL, nullable=False),
+        sa.Column("seq", _SERIAL, autoincrement=False, nullable=False),
         sa.Column("account_id", _ID, nullable=False),
         sa.Column("message_id", _ID, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
@@ -119,7 +118,6 @@ def upgrade() -> None:
         sa.Column("error_net_code", sa.Integer(), nullable=True),
         sa.Column("error_command_status", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("seq"),
-        sqlite_autoincrement=True,
     )
     op.create_index("event_message", "event", ["message_id"], unique=False)
     op.create_table(
@@ -248,7 +246,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "receipt",
-        sa.Column("id", _SERIAL, nullable=False),
+        sa.Column("id", _SERIAL, autoincrement=False, nullable=False),
         sa.Column("account_id", _ID, nullable=True),
         sa.Column("link", sa.Text(), nullable=False),
         sa.Column("grp", sa.Text(), nullable=False),
@@ -262,7 +260,6 @@ def upgrade() -> None:
         sa.Column("next_try_at", sa.BigInteger(), nullable=True),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
-        sqlite_autoincrement=True,
     )
     op.create_index(
         "receipt_message",
