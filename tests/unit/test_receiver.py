@@ -125,3 +125,38 @@ async def test_a_receipt_that_the_store_stumbles_over_does_not_hold_up_its_neigh
     await bench.receive(receipt(5), receipt(6, id=8), receipt(7))
     assert sorted(bench.connection.answered) == [(5, DELIVER, 0), (6, DELIVER, 0x64), (7, DELIVER, 0)]
     assert bench.receiver.settled
+
+
+async def test_what_several_sockets_brought_in_one_turn_is_one_call_and_each_gets_its_own_answers(
+    bench: Bench, clock: FakeClock
+):
+    other = ScriptedConnection(clock)
+    bench.receiver.on_received(cast("Any", other), other.received(receipt(9, id=8)))
+    await bench.receive(receipt(5), receipt(6))
+    (call,) = bench.store.of("record_receipts")
+    assert [one.receipt.message_id for one in call[0]] == ["8", "7", "7"]
+    assert other.answered == [(9, DELIVER, 0)]
+    assert bench.connection.answered == [(5, DELIVER, 0), (6, DELIVER, 0)]
+
+
+async def test_while_two_batches_are_on_their_way_what_comes_is_collected_for_the_next(bench: Bench):
+    bench.store.held = {"record_receipts"}
+    for number in range(1, 6):
+        await bench.receive(receipt(number))
+    assert [len(call[0]) for call in bench.store.of("record_receipts")] == [1, 1]
+    bench.store.held = set()
+    bench.store.release("record_receipts")
+    await settle()
+    assert [len(call[0]) for call in bench.store.of("record_receipts")] == [1, 1, 3]
+    assert bench.connection.answered == [(number, DELIVER, 0) for number in range(1, 6)]
+    assert bench.receiver.settled
+
+
+async def test_r8_receipts_that_wait_behind_a_store_that_hangs_are_answered_in_time_too(clock: FakeClock):
+    bench = Bench(clock, answer_within_s=0.0)
+    bench.store.held = {"record_receipts"}
+    for number in range(1, 6):
+        await bench.receive(receipt(number))
+        await settle()
+    assert sorted(bench.connection.answered) == [(number, DELIVER, 0x64) for number in range(1, 6)]
+    assert not bench.receiver.settled

@@ -167,7 +167,9 @@ class Outbox:
         self._round: deque[_Endpoint] = deque()
         self._in_flight = 0
         self._callers: dict[str, _Caller] = {}
-        self._policies: dict[AddressPolicy, AddressPolicy] = {}  # one object for all that are equal
+        self._policies: dict[
+            AddressPolicy, AddressPolicy
+        ] = {}  # one for all equal ones: the client knows it by identity
         self._unknown: dict[str, list[_Endpoint]] = {}  # account being looked up -> endpoints that wait for it
         self._results: list[CallbackResult] = []
         self._storing = False
@@ -258,11 +260,8 @@ class Outbox:
         self._start_posts(self._clock.now())
 
     def _wait_behind(self, job: _Job) -> None:
-        queue = self._behind[job.key]
-        if queue is None:
-            self._behind[job.key] = [job]
-        else:
-            queue.append(job)
+        queue = self._behind[job.key] = self._behind[job.key] or []
+        queue.append(job)
 
     def _endpoint_of(self, due: CallbackDue) -> _Endpoint:
         target = parse_target(due.url)
@@ -367,9 +366,8 @@ class Outbox:
         self.attempts += 1
         self._client.start(job, self._on_done)
 
-    def _on_done(self, request: PostRequest, result: PostResult) -> None:
-        assert isinstance(request, _Job)
-        job = request
+    def _on_done(self, job: PostRequest, result: PostResult) -> None:
+        assert isinstance(job, _Job)
         endpoint, now = job.endpoint, self._clock.now()
         endpoint.in_flight -= 1
         self._in_flight -= 1
@@ -410,10 +408,9 @@ class Outbox:
         error = f"HTTP {status}" if failure is None else f"{failure.value}: {result.detail}"
         if failure is PostFailure.FORBIDDEN:
             self._log.warning("callback.forbidden", callback_id=due.id, error=result.detail)
-        if decision.retry_at is None or failure in NEVER_RIGHT:
-            self._fail(job, now, status, CallbackState.GIVEN_UP, None, error, elapsed_ms)
-        else:
-            self._fail(job, now, status, CallbackState.PENDING, decision.retry_at, error, elapsed_ms)
+        retry_at = None if failure in NEVER_RIGHT else decision.retry_at
+        state = CallbackState.GIVEN_UP if retry_at is None else CallbackState.PENDING
+        self._fail(job, now, status, state, retry_at, error, elapsed_ms)
 
     def _slow_down(self, endpoint: _Endpoint, retry_after_s: float | None) -> None:
         """The receiver says 429: wait as it asks, at least a second, then go on with half as many at once."""
@@ -452,8 +449,9 @@ class Outbox:
         due = job.due
         first_failed_at = now if due.first_failed_at is None else due.first_failed_at
         self._tell_failure(due, state, next_at, error)
-        failed = CallbackResult(due.id, state, now, next_at, first_failed_at, status_code, error, elapsed_ms)
-        self._write_down(job, failed)
+        self._write_down(
+            job, CallbackResult(due.id, state, now, next_at, first_failed_at, status_code, error, elapsed_ms)
+        )
 
     def _write_down(self, job: _Job, result: CallbackResult) -> None:
         """Keep what came of an attempt until it is stored, and let the next callback of the same message go."""
@@ -540,24 +538,21 @@ class Outbox:
         if len(self._callers) >= ENDPOINTS:
             self._callers.clear()
         until = self._clock.monotonic() + self._limits.account_s
-        self._callers[account_id] = _Caller(account, self._one_of(self._policy_of(account)), until)
+        self._callers[account_id] = _Caller(account, self._policy_of(account), until)
         for endpoint in self._unknown.pop(account_id, ()):
             self._list(endpoint)
         self._start_posts(self._clock.now())
 
-    def _one_of(self, policy: AddressPolicy) -> AddressPolicy:
-        """The object that stands for all equal ones: the client then knows it by identity."""
-        if len(self._policies) >= ENDPOINTS:
-            self._policies.clear()
-        return self._policies.setdefault(policy, policy)
-
     def _policy_of(self, account: Account | None) -> AddressPolicy:
         allow = () if account is None else account.allow_callbacks_to
         try:
-            return AddressPolicy.of(allow, allow_private=self._allow_private)
+            policy = AddressPolicy.of(allow, allow_private=self._allow_private)
         except ValueError:  # account settings are checked when they are made; what is wrong all the same opens nothing
             self._log.error("service.failed", service="outbox", error="allow_callbacks_to is no list of networks")
-            return AddressPolicy(allow_private=self._allow_private)
+            policy = AddressPolicy(allow_private=self._allow_private)
+        if len(self._policies) >= ENDPOINTS:
+            self._policies.clear()
+        return self._policies.setdefault(policy, policy)
 
     # --- time ---------------------------------------------------------------------------------------------------------
 

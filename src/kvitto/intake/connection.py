@@ -14,19 +14,17 @@ head and body apart: a head alone that is known waits for its body (``_awaited``
 
 Deadlines are plain numbers that the server's one sweep compares with the clock (``intake.http``). Whatever the client
 sends ends in a request, a refusal or a closed connection; nothing is raised to the loop. Knows no routes and no
-dialects. Values: ``intake.exchange``.
+dialects. Next: ``intake.answering`` (the other half), ``intake.exchange`` (values).
 """
 
 import asyncio
-import functools
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from math import inf
 from typing import cast
 
 import httptools
 
-from kvitto.intake.exchange import Head, Refusal, Reply, Request, Response
+from kvitto.intake.answering import Answering
+from kvitto.intake.exchange import Head, Refusal, Request, Response
 from kvitto.intake.shared import (
     Phase,
     Shared,
@@ -37,7 +35,6 @@ from kvitto.intake.shared import (
     read_forwarded,
     split_target,
 )
-from kvitto.intake.streaming import send_stream
 
 __all__ = ["Connection"]
 
@@ -62,62 +59,34 @@ class _RefusedError(Exception):
     """Stops the parser from inside one of its calls; the refusal itself is kept in the connection."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(Answering):
     """See the module. ``deadline_s`` and ``write_deadline_s``: instants of the monotonic clock, for the sweep."""
 
     __slots__ = (
         "_awaited",
-        "_backlog",
         "_body",
-        "_busy",
-        "_ended",
         "_fed",
         "_fields",
         "_head_octets",
         "_headers",
-        "_held",
         "_http10",
         "_keep_alive",
-        "_lingering",
         "_method",
         "_novel",
         "_octets",
-        "_out",
-        "_parsed",
         "_parser",
         "_peer",
-        "_phase",
-        "_queue",
-        "_reading",
-        "_refusal",
         "_repeated",
         "_served",
-        "_shared",
         "_target",
-        "_transport",
         "_trusted",
         "_upgrade",
-        "_writable",
-        "deadline_s",
-        "write_deadline_s",
     )
 
     def __init__(self, shared: Shared) -> None:
-        self._shared = shared
+        super().__init__(shared)
         self._parser = httptools.HttpRequestParser(self)
-        self._phase = IDLE
-        self._queue: deque[Slot] = deque()
-        self._parsed: deque[Request | Response] = deque()
-        self._out: list[bytes] = []
-        self._backlog = bytearray()
-        self._reading = True
-        self._ended = False
-        self._busy = False
-        self._held = 0
         self._http10 = False
-        self._lingering = False
-        self._writable: asyncio.Future[None] | None = None
-        self._refusal: Refusal | None = None
         self._upgrade = False
         self._keep_alive = True
         self._method = b""
@@ -134,8 +103,6 @@ class Connection(asyncio.Protocol):
         self._body: bytes | bytearray | None = None
         self._peer = ""
         self._trusted = False
-        self.deadline_s = inf
-        self.write_deadline_s = inf
 
     # ---- the transport calls these
 
@@ -521,175 +488,7 @@ class Connection(asyncio.Protocol):
             read_forwarded(request, self._shared.trusted)
         return request
 
-    # ---- answering
-
-    def _hand_over(self, request: Request) -> None:
-        try:
-            outcome = self._shared.handler(request)
-        except Exception as exc:
-            outcome = self._failed(request, exc)
-        self._take(request, outcome)
-
-    def _take(self, request: Request, outcome: object) -> None:
-        """What the handler gave back becomes octets now, or a place in the queue."""
-        if isinstance(outcome, Response):
-            if not self._queue and outcome.stream is None:
-                self._emit(request, outcome)
-                return
-            self._enqueue(Slot(request, outcome))
-            self._advance()
-            return
-        slot = Slot(request)
-        self._enqueue(slot)
-        if isinstance(outcome, Reply):  # the hot path
-            outcome.bind(functools.partial(self._answer, slot))
-        elif isinstance(outcome, asyncio.Future):
-            outcome.add_done_callback(functools.partial(self._answer_from, slot))
-        else:
-            self._run(slot, outcome)
-
-    def _enqueue(self, slot: Slot) -> None:
-        self._queue.append(slot)
-        self.deadline_s = inf
-        if slot.request is not None:
-            self._held += len(slot.request.body)
-
-    def _run(self, slot: Slot, outcome: object) -> None:
-        try:
-            task = asyncio.ensure_future(cast("Awaitable[Response]", outcome), loop=self._shared.loop)
-        except TypeError as exc:
-            self._answer(slot, self._failed(cast(Request, slot.request), exc))
-            return
-        self._shared.keep(task)
-        task.add_done_callback(functools.partial(self._answer_from, slot))
-
-    def _answer_from(self, slot: Slot, future: "asyncio.Future[Response]") -> None:
-        request = cast(Request, slot.request)
-        if future.cancelled():
-            self._answer(slot, Response(503))
-            return
-        exc = future.exception()
-        if exc is None and not isinstance(future.result(), Response):
-            exc = TypeError("the handler gave back something else than a Response")
-        self._answer(slot, future.result() if exc is None else self._failed(request, exc))
-
-    def _answer(self, slot: Slot, response: Response) -> None:
-        slot.response = response
-        queue = self._queue
-        if not queue or slot is not queue[0]:
-            return
-        if (
-            self._phase is IDLE
-            and self._reading
-            and len(queue) == 1
-            and slot.request is not None
-            and slot.request.head is not None  # plain: HTTP/1.1, to be kept alive, not HEAD
-            and not (self._busy or self._parsed or self._backlog or self._out or self._ended or self._shared.stopping)
-            and not (response.headers or response.stream)
-        ):
-            # As _advance and _go_on would do, in short.
-            queue.clear()
-            self._held = 0
-            self.deadline_s = self._shared.now_s + self._shared.limits.idle_timeout_s
-            self._transport.write(self._shared.writer.render_plain(response))
-            return
-        self._advance()
-        self._go_on()
-
-    def _go_on(self) -> None:
-        """After answers left: read on, write. Not from inside the reading, which does both when it is through."""
-        if not self._busy:
-            if self._parsed or self._backlog or not self._reading:
-                self._balance()
-            self._flush()
-
-    def _advance(self) -> None:
-        """Let all answers leave that are ready, from the front."""
-        queue = self._queue
-        while queue:
-            slot = queue[0]
-            if slot.response is None or slot.streaming is not None:
-                return
-            if slot.response.stream is not None:
-                work = self._stream(slot, slot.response, slot.response.stream)
-                slot.streaming = self._shared.loop.create_task(work)
-                self._shared.keep(slot.streaming)
-                return
-            self._leave(queue.popleft())
-            self._emit(slot.request, slot.response)
-
-    def _leave(self, slot: Slot) -> None:
-        if slot.request is not None:
-            self._held -= len(slot.request.body)
-
-    def _emit(self, request: Request | None, response: Response) -> None:
-        """Render an answer whose turn has come, and note when it is the last one."""
-        close = self._is_last(request)
-        try:
-            octets = self._shared.writer.render(response, request, close)
-        except ValueError as exc:
-            failed = self._failed(cast(Request, request), exc)
-            octets = self._shared.writer.render(failed, request, close)
-        self._out.append(octets)
-        self._after_answer(close)
-
-    def _after_answer(self, close: bool) -> None:
-        if close:
-            self._phase = DEAF
-            self._ended = True
-        elif self._phase is IDLE and not self._queue:
-            self.deadline_s = self._shared.now_s + self._shared.limits.idle_timeout_s
-
-    def _is_last(self, request: Request | None) -> bool:
-        """Does the connection close after this answer? Never while requests that were read wait behind it."""
-        if request is None or not request.keep_alive:
-            return True
-        if not (self._shared.stopping or self._ended):
-            return False
-        return self._phase is IDLE and not (self._queue or self._parsed or self._backlog)
-
-    def _flush(self) -> None:
-        """Write what is ready in one go, and close when that was the last."""
-        out = self._out
-        if out:
-            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
-            out.clear()
-        ended = self._ended or (self._shared.stopping and self._phase is IDLE)
-        if ended and not (self._queue or self._parsed or self._backlog or self._lingering):
-            if self._refusal is None:
-                self._transport.close()
-            else:
-                self._linger()
-
-    async def _stream(self, slot: Slot, response: Response, stream: AsyncIterator[bytes]) -> None:
-        """Send a streamed body. When its source fails the connection is cut: the client sees that it is not whole."""
-        request = cast(Request, slot.request)
-        chunked = not request.http10
-        close = not chunked or self._is_last(request)
-        framing = b"Transfer-Encoding: chunked\r\n" if chunked else b""
-        try:
-            self._transport.write(self._shared.writer.head(response, framing, request, close))
-            if request.method != "HEAD":
-                await send_stream(self._transport, lambda: self._writable, stream, chunked=chunked)
-        except Exception as exc:
-            self._failed(request, exc)
-            self._transport.abort()
-            return
-        finally:
-            if isinstance(stream, AsyncGenerator):
-                await stream.aclose()
-        if self._queue and self._queue[0] is slot:
-            self._leave(self._queue.popleft())
-            self._after_answer(close)
-            self._advance()
-            self._go_on()
-
     # ---- refusing
-
-    def _failed(self, request: Request, exc: BaseException) -> Response:
-        """A handler raised: tell the hook, and the client nothing but the fact."""
-        self._shared.on_error(request, exc)
-        return Response(500)
 
     def _stop_parser(self, status: int, reason: str) -> None:
         self._refusal = Refusal(status=status, reason=reason, target="")
@@ -705,10 +504,3 @@ class Connection(asyncio.Protocol):
         self._release_body()
         self._parsed.append(self._shared.refuse(refusal))
         self._go_on()
-
-    def _linger(self) -> None:
-        """Send our end of stream and wait for the client's, reading past what it still sends."""
-        self._lingering = True
-        self.deadline_s = self._shared.now_s + self._shared.limits.linger_s
-        if self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()

@@ -95,6 +95,7 @@ class SubmitAnswer(NamedTuple):
     smsc_message_id: str
     temporary: bool = False
     retry_at: int = 0
+    late: bool = False
 
 
 class ReceivedReceipt(NamedTuple):

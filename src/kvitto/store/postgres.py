@@ -37,8 +37,7 @@ _AWAY: Final = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.PostgresIOError,
 )
-BLOCK: Final = 1000
-"""Numbers that one call of the sequence ``serial`` gives (its increment)."""
+_DRAW: Final = "SELECT nextval('serial') FROM generate_series(1, $1)"
 
 
 class PostgresTx:
@@ -51,7 +50,6 @@ class PostgresTx:
         self._connection: asyncpg.Connection[Any] | None = None
         self._compiled: dict[Statement, Compiled] = {}
         self._in_transaction = False
-        self._next_id = self._ids_end = 0
 
     def run(self, statement: Statement, rows: Sequence[Row] | None = None, /, **parameters: Any) -> list[Any]:
         """Run a statement; see ``kvitto.store.statements.Tx``."""
@@ -70,18 +68,10 @@ class PostgresTx:
         return self._do(self._open().fetch(compiled.sql, *values))
 
     def new_ids(self, count: int) -> Sequence[int]:
-        """Draw numbers from this connection's block of the series, and from new blocks when it is used up."""
-        numbers = list(range(self._next_id, min(self._ids_end, self._next_id + count)))
-        self._next_id += len(numbers)
-        missing = count - len(numbers)
-        if missing:
-            sql = "SELECT nextval('serial') FROM generate_series(1, $1)"
-            blocks = sorted(row[0] for row in self._do(self._open().fetch(sql, -(-missing // BLOCK))))
-            drawn = [number for first in blocks for number in range(first, first + BLOCK)]
-            numbers += drawn[:missing]
-            self._ids_end = drawn[-1] + 1
-            self._next_id = self._ids_end - (len(drawn) - missing)
-        return numbers
+        """Draw numbers from the series: after the rows they are for were locked, so that a message's events rise."""
+        if not count:
+            return ()
+        return sorted(row[0] for row in self._do(self._open().fetch(_DRAW, count)))
 
     def begin(self) -> None:
         """Start a transaction."""

@@ -53,8 +53,8 @@ Id: Final[TypeEngine[str]] = Text().with_variant(Text(collation="C"), "postgresq
 _Serial: Final[TypeEngine[int]] = BigInteger().with_variant(Integer(), "sqlite")
 """Numbers of ``event``, ``callback`` and ``receipt``: one rising series for the three (``Tx.new_ids``)."""
 
-serial: Final = Sequence("serial", metadata=metadata, increment=1000)
-"""PostgreSQL's blocks of a thousand such numbers; on SQLite the tables themselves tell which is next."""
+serial: Final = Sequence("serial", metadata=metadata)
+"""Where PostgreSQL draws them; on SQLite the tables themselves tell which is next."""
 
 account = Table(
     "account",
@@ -141,8 +141,9 @@ message = Table(
     Column(
         "first_final",
         Text,
-        comment="JSON [status, reason, since_at, done_at, error...] where a late receipt corrected it (R45)",
+        comment="JSON [status, reason, error...] of the first end, where a late receipt corrected it (R45)",
     ),
+    Column("first_times", Text, comment="JSON [since_at, done_at] of the same"),
     Index(
         "message_queue",
         "route",

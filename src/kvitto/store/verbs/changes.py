@@ -101,6 +101,7 @@ _MESSAGE_COLUMNS: Final = (
     t.batch.c.max_parts,
     t.batch.c.expire_at,
     t.message.c.due_at,
+    t.batch.c.cancelled_at,
 )
 
 _PART_COLUMNS: Final = (
@@ -199,6 +200,11 @@ class Loaded:
         """When a link may claim it; None when it is not in the queue."""
         due_at: int | None = self.row[25]
         return due_at
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the customer has cancelled its batch."""
+        return self.row[26] is not None
 
     def set_parts(self, parts: tuple[PartRecord, ...]) -> None:
         """Give the parts that were loaded for it."""
@@ -377,11 +383,12 @@ _DISPATCH_MESSAGES: Final = Statement(
 _KEEP_FIRST_FINAL: Final = Statement(
     lambda r: (
         update(t.message)
-        .values(first_final=r.c.first)
+        .values(first_final=r.c.first, first_times=r.c.times)
         .where(t.message.c.id == r.c.id, t.message.c.first_final.is_(None))
     ),
     id=Str,
     first=Str,
+    times=Str,
 )
 _INSERT_EVENTS: Final = Statement(
     lambda r: insert(t.event).from_select(
@@ -478,7 +485,7 @@ class Changes:
         self._states: dict[tuple[str, int], PartRecord] = {}
         self._messages: dict[str, tuple[Loaded, int | None, int | None]] = {}
         self._events: list[tuple[Loaded, MessageView, bool]] = []
-        self._firsts: dict[str, str] = {}
+        self._firsts: dict[str, tuple[str, str]] = {}
         self._ended: dict[str, tuple[int, Loaded]] = {}
 
     def apply(
@@ -551,7 +558,7 @@ class Changes:
         if self._messages:
             self._write_messages()
         if self._firsts:
-            tx.run(_KEEP_FIRST_FINAL, list(self._firsts.items()))
+            tx.run(_KEEP_FIRST_FINAL, [(key, *first) for key, first in self._firsts.items()])
         if self._events:
             self._write_events()
         if self._ended:
@@ -626,9 +633,10 @@ class Changes:
             self._write_callbacks(due)
 
 
-def _first_final(record: Message) -> str:
-    values = (record.status, record.reason, record.since_at, record.done_at, *record.error)
-    return msgspec.json.encode(values).decode()
+def _first_final(record: Message) -> tuple[str, str]:
+    """What is kept of an end that a late receipt corrects; apart, so that the first groups with its like."""
+    end = msgspec.json.encode((record.status, record.reason, *record.error)).decode()
+    return end, msgspec.json.encode((record.since_at, record.done_at)).decode()
 
 
 def report_of(tx: Tx, batch_id: str, loaded: Loaded, full: bool) -> BatchReport:
@@ -652,7 +660,7 @@ def count_by_status(rows: Sequence[Sequence[Any]], *, full: bool) -> tuple[Statu
     for row in rows:
         if row[8]:
             first = msgspec.json.decode(row[8])
-            key = (first[0], first[1], *first[4:9])
+            key = tuple(first)
         else:
             key = tuple(row[:7])
         groups.setdefault(key, []).append(row[7])
@@ -688,6 +696,7 @@ def view_columns() -> tuple[Any, ...]:
         b.kind,
         b.max_parts,
         m.first_final,
+        m.first_times,
     )
 
 
@@ -695,9 +704,9 @@ def read_view(row: Sequence[Any], *, first_final: bool) -> MessageView:
     """Read a message as readers see it."""
     status, reason, since_at, done_at, error = row[3], row[4], row[5], row[6], read_error(row, 7)
     if first_final and row[18]:
-        first = msgspec.json.decode(row[18])
-        status, reason, since_at, done_at = first[:4]
-        error = read_error(first, 4)
+        status, reason, *told = msgspec.json.decode(row[18])
+        since_at, done_at = msgspec.json.decode(row[19])
+        error = read_error(told, 0)
     return MessageView(
         row[0],
         batch_of(row[0]),

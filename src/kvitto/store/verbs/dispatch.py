@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, insert, literal, select, update
 
 from kvitto.core.matching import fold
 from kvitto.core.model import Claimed, PartKey
-from kvitto.core.status import Answered, PartState, Reason, Refused, Status, WaitOver
+from kvitto.core.status import Answered, PartState, Reason, Refused, Status, WaitOver, Withdrawn
 from kvitto.store import schema as t
 from kvitto.store.api import SubmitAnswer, SubmitFate
 from kvitto.store.commits import Scope
@@ -308,11 +308,20 @@ def record_answers(tx: Tx, scope: Scope, items: Sequence[Answers]) -> list[list[
 
 
 def _answer(changes: Changes, one: Loaded, answer: SubmitAnswer) -> None:
-    if answer.command_status == 0:
-        changes.apply(one, Answered(answer.key.part_no, answer.at))
+    part_no, at, status = answer.key.part_no, answer.at, answer.command_status
+    if status == 0:
+        changes.apply(one, Answered(part_no, at))
         return
-    event = Refused(answer.key.part_no, answer.at, answer.command_status, answer.temporary)
+    if answer.temporary and answer.late and _state_of(one, part_no) is PartState.WRITTEN:
+        return  # of a submit that was given up and has been repeated since: the repetition's answer counts
+    event = Refused(part_no, at, status, answer.temporary)
     changes.apply(one, event, due_at=answer.retry_at if answer.temporary else None)
+    if answer.temporary and one.cancelled:  # the customer cancelled while it was on its way, and it came back
+        changes.apply(one, Withdrawn(at, Status.CANCELLED, Reason.CANCELLED))
+
+
+def _state_of(one: Loaded, part_no: int) -> PartState:
+    return one.record.parts[part_no - 1].state
 
 
 # --- parts that were not answered -------------------------------------------------------------------------------------

@@ -289,7 +289,7 @@ def _shown(group: Sequence[Any], wanted: MessageFilter) -> bool:
         return True
     if group[7]:
         first = msgspec.json.decode(group[7])
-        return wanted.shows(STATUS[first[0]], REASON[first[1]], read_error(first, 4))
+        return wanted.shows(STATUS[first[0]], REASON[first[1]], read_error(first, 2))
     return wanted.shows(STATUS[group[0]], REASON[group[1]], read_error(group, 2))
 
 

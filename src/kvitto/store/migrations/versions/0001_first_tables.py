@@ -23,7 +23,7 @@ _SERIAL: Any = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     """Make every table and index."""
     if op.get_context().dialect.name == "postgresql":
-        op.execute(sa.schema.CreateSequence(sa.Sequence("serial", increment=1000)))
+        op.execute(sa.schema.CreateSequence(sa.Sequence("serial")))
     op.create_table(
         "account",
         sa.Column("id", _ID, nullable=False),
@@ -165,6 +165,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.BigInteger(), nullable=True),
         sa.Column("deadline_at", sa.BigInteger(), nullable=True),
         sa.Column("first_final", sa.Text(), nullable=True),
+        sa.Column("first_times", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sqlite_with_rowid=False,
     )
