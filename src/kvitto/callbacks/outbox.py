@@ -391,9 +391,8 @@ class Outbox:
     def _judge(self, job: _Job, result: PostResult, now: int) -> None:
         """Let the dialect say what the answer means, and write that down."""
         due, endpoint = job.due, job.endpoint
-        status, failure, _, body, headers, elapsed_ms, _ = result
-        if failure is not None:
-            status = None
+        answered, failure, detail, body, headers, elapsed_ms, _ = result
+        status = answered if failure is None else None
         retry_after_s = _retry_after_s(headers[b"retry-after"], now) if b"retry-after" in headers else None
         decision = job.dialect.judge(due, status, body, retry_after_s, now)
         if status == TOO_MANY_REQUESTS:
@@ -405,9 +404,9 @@ class Outbox:
             done = CallbackResult(due.id, CallbackState.DONE, now, None, due.first_failed_at, status, None, elapsed_ms)
             self._write_down(job, done)
             return
-        error = f"HTTP {status}" if failure is None else f"{failure.value}: {result.detail}"
+        error = f"HTTP {status}" if failure is None else f"{failure.value}: {detail}"
         if failure is PostFailure.FORBIDDEN:
-            self._log.warning("callback.forbidden", callback_id=due.id, error=result.detail)
+            self._log.warning("callback.forbidden", callback_id=due.id, error=detail)
         retry_at = None if failure in NEVER_RIGHT else decision.retry_at
         state = CallbackState.GIVEN_UP if retry_at is None else CallbackState.PENDING
         self._fail(job, now, status, state, retry_at, error, elapsed_ms)

@@ -65,7 +65,7 @@ class Keeper(Generic[T]):
     def put(self, batch: list[T]) -> None:
         """Store these, at the end of this turn of the loop or as soon as the store takes them."""
         self._next += batch
-        if not self._turn_ends and self._next:
+        if self._next and not self._turn_ends and len(self._sent) < ON_THEIR_WAY:
             self._turn_ends = True
             if self._loop is None:
                 self._loop = asyncio.get_running_loop()

@@ -104,7 +104,7 @@ class Receiver:
                 batch = self._next = _Batch(self)
             batch.receipts += receipts
             self._owe(batch, connection, asking)
-            if not self._turn_ends:
+            if not self._turn_ends and self._on_their_way < ON_THEIR_WAY:
                 self._turn_ends = True
                 asyncio.get_running_loop().call_soon(self._end_turn)
         if others:

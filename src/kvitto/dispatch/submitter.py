@@ -270,7 +270,8 @@ class Submitter:
             accepted += 1
             for key in part.keys:
                 answers.append(_new(SubmitAnswer, (key, now, 0, smsc_message_id, False, 0)))
-        self._count(StatusClass.OK, 0, accepted)
+        if accepted:
+            self._count(StatusClass.OK, 0, accepted)
         self._answers.put(answers)
         if bind.backlog:
             self.submitted += bind.write_backlog()

@@ -166,7 +166,8 @@ def _read_standard(pdu: ReceiptCarrier, rules: LinkRules, received_at: int) -> R
     tlvs = pdu.tlvs
     tlv_id = message_state = network_error = tlv_row = None
     if tlvs:
-        tlv_id = _tlv_id(tlvs)
+        octets = tlvs.get(TAG_RECEIPTED_MESSAGE_ID, b"")
+        tlv_id = octets.decode("latin-1").partition("\0")[0] or None
         state = tlvs.get(TAG_MESSAGE_STATE)
         if state is not None and len(state) == 1:
             tlv_row = STATES.get(state[0])

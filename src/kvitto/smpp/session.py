@@ -118,6 +118,8 @@ class Session:
         self._mine = self._theirs = frozenset[int]()
         self.can_submit = False
         """Whether ``submit`` is allowed by the state; the window is another matter. To be read only."""
+        self.ended = False
+        """Whether nothing may flow any more: unbound, or closed for a reason that the last event told. Read only."""
         self._move(State.OPEN)
         # The four PDUs of every message have readers of their own; what is odd they leave to ``decode`` and ``_on``.
         self._read: dict[bytes, Callable[[bytes, list[Event]], bool]] = {
@@ -156,11 +158,6 @@ class Session:
     def bound(self) -> bool:
         """Whether messages may flow, in the direction of the bind."""
         return self._bound
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing may flow any more: unbound, or closed for a reason that the last event told."""
-        return self._ended
 
     @property
     def has_output(self) -> bool:
@@ -210,7 +207,7 @@ class Session:
             if read is None or not read(frame, events):
                 pdu = decode(frame)
                 self._on[type(pdu)](pdu, events)
-                if self._ended:
+                if self.ended:
                     return events
         if lost is not None:
             self._output.append(
@@ -223,7 +220,7 @@ class Session:
     def poll(self, now: float) -> list[Event]:
         """Do what time asks for; call it at ``next_timer`` or later. Early or needless calls do no harm."""
         events: list[Event] = []
-        if self._ended:
+        if self.ended:
             return events
         timers = self.timers
         if self._answer_due is not None and now >= self._answer_due:
@@ -261,7 +258,7 @@ class Session:
 
     def next_timer(self) -> float | None:
         """When ``poll`` has something to do at the latest; None: never. May be earlier than needed."""
-        if self._ended:
+        if self.ended:
             return None
         timers = self.timers
         due: list[float] = []
@@ -379,12 +376,12 @@ class Session:
 
         On a session that has ended nothing happens: the SMSC sends it again on another.
         """
-        if not self._ended:
+        if not self.ended:
             self._output.append(encode_deliver_sm_resp(sequence_number, command_status, command_id))
 
     def answer_many(self, answers: Iterable[tuple[int, int, int]]) -> None:
         """ESME: as ``answer_deliver``, many at once: (sequence_number, command_id, command_status) each."""
-        if not self._ended:
+        if not self.ended:
             self._output += [
                 _pack_empty_id_resp(_HEADER_BYTES + 1, command_id | RESPONSE_BIT, command_status, number)
                 for number, command_id, command_status in answers
@@ -422,12 +419,12 @@ class Session:
 
     def answer_submit(self, sequence_number: int, command_status: int, message_id: str = "") -> None:
         """SMSC: answer a submit_sm; on a session that has ended nothing happens."""
-        if not self._ended:
+        if not self.ended:
             self._output.append(encode_submit_sm_resp(sequence_number, command_status, message_id))
 
     def answer_query(self, pdu: QuerySmResp) -> None:
         """SMSC: answer a query_sm; on a session that has ended nothing happens."""
-        if not self._ended:
+        if not self.ended:
             self._output.append(encode_by_table(pdu))
 
     # --- The inner works ---------------------------------------------------------------------------------------------
@@ -435,7 +432,7 @@ class Session:
     def _move(self, state: State) -> None:
         self._state = state
         # Asked for with every message: as plain attributes, since an enum's hash is a call.
-        self._ended = state in ENDED
+        self.ended = state in ENDED
         self._bound = state in BOUND
         self.can_submit = self.role is Role.ESME and state in (State.BOUND_TX, State.BOUND_TRX)
         self._may_send_messages = self._bound and (self.role is Role.SMSC or self.can_submit)
