@@ -1,5 +1,6 @@
 """The desk: operations performed against the store, for one account."""
 
+import asyncio
 from typing import Any, cast
 
 import pytest
@@ -60,16 +61,19 @@ def problem_of(result) -> Problem:
     return result.problem
 
 
-async def test_a_send_is_the_stores_own_future(room):
+async def test_a_send_is_answered_when_the_store_has_it(room):
     room.store.held = True
-    future = room.desk.send(submission(), SHOP, room.clock.now())
-    assert not future.done()
+    answers = asyncio.Queue()
+    assert room.desk.send(submission(), SHOP, room.clock.now(), lambda *answer: answers.put_nowait(answer)) is None
+    assert answers.empty()
     room.store.release()
-    assert [future.result().id] == list(room.store.batches)
+    batch, error = await answers.get()
+    assert error is None
+    assert [batch.id] == list(room.store.batches)
 
 
 async def test_what_admission_denies_reaches_no_store(room):
-    denial = room.desk.send(submission()._replace(sender=None), SHOP, room.clock.now())
+    denial = room.desk.send(submission()._replace(sender=None), SHOP, room.clock.now(), pytest.fail)
     assert problem_of(denial) is Problem.NO_SENDER
     assert not room.store.batches
 

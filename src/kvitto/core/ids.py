@@ -12,6 +12,7 @@ Must not know: what the ids are for. Next: ``kvitto.core.model``.
 """
 
 import base64
+import itertools
 import random
 import secrets
 from typing import Final
@@ -22,6 +23,7 @@ __all__ = [
     "MESSAGES_PER_BATCH",
     "IdMaker",
     "batch_of",
+    "chance",
     "first_message_id",
     "message_ids",
     "message_range",
@@ -37,6 +39,8 @@ MESSAGES_PER_BATCH: Final = (1 << 20) - 1
 
 _chance: Final = random.Random(secrets.randbits(256))
 _THIRTY_BITS: Final = (1 << 30) - 1
+_NONCE_PREFIX: Final = secrets.token_hex(8)
+_nonces: Final = itertools.count(1)
 _PAIRS: Final = [a + b for a in _ALPHABET for b in _ALPHABET]
 _SMALL_SLOTS: Final = [_PAIRS[n >> 10] + _PAIRS[n & 1023] for n in range(1024)]
 
@@ -106,9 +110,14 @@ def new_token(octets: int = 24) -> str:
     return token
 
 
+def chance() -> float:
+    """Return a number from 0 to 1, for jitter."""
+    return _chance.random()
+
+
 def new_nonce() -> str:
-    """Return a unique string for one signed request."""
-    return f"{_chance.getrandbits(128):032x}"
+    """Return a unique string for one signed request: 8 octets of this process's chance and a count, in hex."""
+    return _NONCE_PREFIX + f"{next(_nonces):016x}"
 
 
 def new_secret() -> str:

@@ -168,6 +168,7 @@ class Dispatcher:
         self.waits = Waits(store, clock, rules)
         self._stop_s = stop_s
         self._running = False
+        self._woken = False
 
     def start(self) -> None:
         """Connect every link and begin. Bears being called twice."""
@@ -184,13 +185,14 @@ class Dispatcher:
         await self.waits.stop()
         await asyncio.gather(*(lane.stop(self._stop_s) for lane in self.lanes.values()))
 
-    def wake(self, link: str = "") -> None:
-        """A batch has been stored for this link, or for any (""): look into the queue at once. Cheap; never waits."""
-        if link:
-            lane = self.lanes.get(link)
-            if lane is not None:
-                lane.submitter.wake()
-            return
+    def wake(self) -> None:
+        """Batches have been stored: look into the queues, once in this turn of the loop. Cheap; never waits."""
+        if not self._woken:
+            self._woken = True
+            asyncio.get_running_loop().call_soon(self._wake_all)
+
+    def _wake_all(self) -> None:
+        self._woken = False
         for lane in self.lanes.values():
             lane.submitter.wake()
 

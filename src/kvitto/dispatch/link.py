@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
 from kvitto.core.clock import Clock
-from kvitto.core.ids import new_nonce
+from kvitto.core.ids import chance
 from kvitto.core.receipt import LinkRules
 from kvitto.core.retry import reconnect_delay_s
 from kvitto.core.throttle import Pacer
@@ -392,9 +392,8 @@ class Bind:
         config = self._link.config
         if self._refused in CREDENTIALS_REFUSED:
             return config.reconnect_max_s
-        chance = int(new_nonce()[:8], 16) / 0xFFFFFFFF
         return reconnect_delay_s(
-            self._failures, chance, first_s=config.reconnect_min_s, longest_s=config.reconnect_max_s
+            self._failures, chance(), first_s=config.reconnect_min_s, longest_s=config.reconnect_max_s
         )
 
     # --- what the connection tells -----------------------------------------------------------------------------------

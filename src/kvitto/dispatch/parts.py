@@ -46,7 +46,6 @@ _BEFORE_DESTINATION: Final = 3
 """Octets between the two addresses: a NUL, type of number, numbering plan."""
 _BEFORE_VALIDITY: Final = 5
 """Octets between destination_addr and validity_period: a NUL, esm_class to priority_flag, an empty schedule."""
-_new: Final = tuple.__new__  # A NamedTuple's own __new__ is a Python function; this one is not.
 
 
 class Unsendable(Exception):
@@ -110,7 +109,7 @@ class PartMaker:
         form = self._forms.get(key) or self._form(claimed, key)
         validity = self._validity_for(expire_at, now)
         body = b"".join((form.head, recipient.encode(), form.middle, validity.encode(), form.tail))
-        return [_new(Outgoing, ((_new(PartKey, (message_id, 1)),), attempts + 1, body))]
+        return [Outgoing((PartKey(message_id, 1),), attempts + 1, body)]
 
     def _form(self, claimed: Claimed, key: tuple[object, ...]) -> _Form:
         """What a text's recipients have in common, written by the codec with two fields empty. Raises: Unsendable."""

@@ -44,7 +44,6 @@ _SHOWN: Final = {
 _DELIVER_SM: Final = CommandId.DELIVER_SM.value  # a plain number: to fetch a member of an enum is a call
 _HAIR_S: Final = 0.001
 """A timer may ring this much early: its own receipts are late then all the same."""
-_new: Final = tuple.__new__  # A NamedTuple's own __new__ is a Python function; this one is not.
 
 Answer = tuple[int, int]
 """(sequence_number, command_id) of a deliver_sm or data_sm."""
@@ -94,8 +93,8 @@ class Receiver:
             if kind is NotReceipt:
                 others.append(pdu)
                 continue
-            receipt = read if kind is Receipt else None
-            receipts.append(_new(ReceivedReceipt, (name, group, now, pdu.raw.hex(), receipt, rules)))
+            receipt = read if isinstance(read, Receipt) else None
+            receipts.append(ReceivedReceipt(name, group, now, pdu.raw.hex(), receipt, rules))
             asking.append((pdu.sequence_number, _DELIVER_SM if type(pdu) is DeliverSm else pdu.command_id))
         if receipts:
             self.receipts += len(receipts)

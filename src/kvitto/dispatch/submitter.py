@@ -35,8 +35,6 @@ from kvitto.store.api import Store, SubmitAnswer, SubmitFate
 
 __all__ = ["Submitter"]
 
-_new: Final = tuple.__new__  # A NamedTuple's own __new__ is a Python function; this one is not.
-
 POLL_S: Final = 1.0
 """A wake-up may be lost, and other processes accept batches too: the queue is looked at this often anyway."""
 STORE_PAUSE_S: Final = 1.0
@@ -265,11 +263,11 @@ class Submitter:
                 self.late_answers += 1
                 self._link.log.info("submit.answered_late", message_id=part.keys[0].message_id)
             if command_status:
-                answers.extend(self._judge(bind, part, command_status, now))
+                answers.extend(self._judge(bind, part, command_status, now, late))
                 continue
             accepted += 1
             for key in part.keys:
-                answers.append(_new(SubmitAnswer, (key, now, 0, smsc_message_id, False, 0)))
+                answers.append(SubmitAnswer(key, now, 0, smsc_message_id))
         if accepted:
             self._count(StatusClass.OK, 0, accepted)
         self._answers.put(answers)
@@ -281,7 +279,7 @@ class Submitter:
         self.answers_by_class[kind] += answers
         self.answers_by_status[command_status] = self.answers_by_status.get(command_status, 0) + answers
 
-    def _judge(self, bind: Bind, part: Outgoing, command_status: int, now: int) -> list[SubmitAnswer]:
+    def _judge(self, bind: Bind, part: Outgoing, command_status: int, now: int, late: bool) -> list[SubmitAnswer]:
         """What a refusal means for its part, its bind and its link (docs/smpp.md 1.8; R11)."""
         kind = classify(command_status, self._overrides)
         if command_status == CommandStatus.ESME_RUNKNOWNERR and part.attempts >= _UNKNOWN_ERROR_TRIES:
@@ -302,7 +300,7 @@ class Submitter:
         pause_s = self._link.config.throttle_pause_s
         retry_at = now + refusal_delay_ms(part.attempts, throttled=throttled, throttle_pause_s=pause_s)
         self._look_at(retry_at)
-        return [SubmitAnswer(key, now, command_status, "", True, retry_at) for key in part.keys]
+        return [SubmitAnswer(key, now, command_status, "", True, retry_at, late) for key in part.keys]
 
     def _drop_rest(self, bind: Bind, message_id: str) -> None:
         """Parts of a refused message that have not left are not sent (R38)."""

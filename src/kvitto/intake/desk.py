@@ -1,13 +1,12 @@
 """The desk: performs what dialects read out of requests, against the store, for one account at a time.
 
-``send`` is the hot way in: no coroutine and no task, the store's own future is handed back. Everything else is
+``send`` is the hot way in: no coroutine, task or future; the store calls back after the commit. Everything else is
 ``perform``. Results are those that ``kvitto.core.operations`` names, or a ``Denial``. The command line uses the same
 desk.
 
 Must not know: HTTP, a vendor's words. Next: ``kvitto.intake.admit``, ``kvitto.store.api``.
 """
 
-from asyncio import Future
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -32,6 +31,9 @@ from kvitto.store.api import AdmissionRefused, Store
 
 __all__ = ["Desk", "settle"]
 
+Done = Callable[[Any, BaseException | None], None]
+"""Called with what ``settle`` reads, or with None and the error."""
+
 _REVISE_TRIES: Final = 3
 """A batch that others keep changing meanwhile: after so many times the caller is told to try again."""
 
@@ -39,15 +41,16 @@ _NO_BATCH: Final = Denial(Problem.NOT_FOUND, "batch: unknown")
 _NO_REPORT: Final = Denial(Problem.NOT_FOUND, "batch or recipient: unknown")
 _DISPATCHED: Final = Denial(Problem.ALREADY_DISPATCHED, "batch: dispatch has begun")
 _CANCELLED: Final = Denial(Problem.ALREADY_DISPATCHED, "batch: it was cancelled")
-_OUTCOMES: Final = {"not_found": _NO_BATCH, "already_dispatched": _DISPATCHED}
 _ADMISSIONS: Final = {
     "quota": Denial(Problem.QUOTA_SPENT, "to: more recipients than the account's quota has left"),
     "disabled": Denial(Problem.ACCOUNT_DISABLED, "the account is disabled"),
 }
 
+_OUTCOMES: Final = {"not_found": _NO_BATCH, "already_dispatched": _DISPATCHED, "quota": _ADMISSIONS["quota"]}
+
 
 def settle(stored: Batch | AdmissionRefused) -> Batch | Denial:
-    """Say what came of ``Desk.send``'s future: the batch, or why the store did not take it."""
+    """Say what ``Desk.send``'s ``done`` got: the batch, or why the store did not take it."""
     if type(stored) is AdmissionRefused:
         return _ADMISSIONS.get(stored.reason) or Denial(Problem.UNAUTHORIZED, "the account is gone")
     return stored  # type: ignore[return-value]  # narrowed by type identity, which is cheaper than isinstance here
@@ -81,19 +84,20 @@ class Desk:
             ListReports: self._list_reports,
         }
 
-    def send(self, submission: Submission, account: Account, now: int) -> "Future[Batch | AdmissionRefused] | Denial":
-        """Plan and store a batch. The future resolves after the commit (P1); read it with ``settle``.
+    def send(self, submission: Submission, account: Account, now: int, done: Done) -> Denial | None:
+        """Plan and store a batch; ``done`` is called after the commit (P1): read what it gets with ``settle``.
 
-        The future raises StoreUnavailable when nothing could be stored.
+        Returns a Denial where the plan failed; ``done`` is not called then. It gets StoreUnavailable when nothing
+        could be stored.
         """
         planned = plan(submission, account, now, self._ids.new(), self._route_for)
         if type(planned) is Denial:
             return planned
-        stored = self._store.accept_batch(planned)  # type: ignore[arg-type]  # narrowed as in settle
-        return stored
+        self._store.accept_batch_hot(planned, done)  # type: ignore[arg-type]  # narrowed as in settle
+        return None
 
     def worked(self) -> None:
-        """Tell the links that there may be work: whoever awaited ``send``'s future calls this."""
+        """Tell the links that there may be work: ``send``'s ``done`` calls this."""
         if self._on_work is not None:
             self._on_work()
 
@@ -105,10 +109,10 @@ class Desk:
         return await self._perform[type(operation)](operation, account, now)
 
     async def _send(self, operation: Send, account: Account, now: int) -> Batch | Denial:
-        sent = self.send(operation.submission, account, now)
-        if isinstance(sent, Denial):
-            return sent
-        settled = settle(await sent)
+        planned = plan(operation.submission, account, now, self._ids.new(), self._route_for)
+        if isinstance(planned, Denial):
+            return planned
+        settled = settle(await self._store.accept_batch(planned))
         self.worked()
         return settled
 

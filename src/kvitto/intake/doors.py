@@ -4,21 +4,20 @@ A request goes through one door: credentials to account, ``route.read`` to an op
 the answer. The order of refusals is 401, then 404 and 405, then what ``read`` finds (docs/dialects/sinch.md 3):
 whoever has no account learns nothing of paths. Every refusal and fault is said in the dialect's words.
 
-A send by an account that is remembered, the hot way, makes neither task nor coroutine: the answer is sent from the
-store future's callback, after the commit (P1). Everything else is a coroutine that the server runs. What follows from a
+A send by an account that is remembered, the hot way, makes neither task, coroutine nor future: the answer is sent from
+the store's call after the commit (P1). Everything else is a coroutine that the server runs. What follows from a
 request's head alone (its route, and who it says it comes from) is found out once for each head that the server keeps.
 
 Must not know: a vendor's JSON, sockets. Next: ``kvitto.intake.desk``, ``kvitto.intake.routing``,
 ``kvitto.intake.auth``.
 """
 
-from asyncio import CancelledError, Future
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 from kvitto.core.errors import StoreUnavailable
-from kvitto.core.model import Account, Batch
+from kvitto.core.model import Account
 from kvitto.core.operations import Operation, Send
 from kvitto.dialects.base import Answer, Call, Credentials, Dialect, DialectError, Problem, Route
 from kvitto.intake.admit import Denial
@@ -26,7 +25,6 @@ from kvitto.intake.auth import Authenticator
 from kvitto.intake.desk import Desk, settle
 from kvitto.intake.exchange import Outcome, Refusal, Reply, Request, Response
 from kvitto.intake.routing import Router, parse_query
-from kvitto.store.api import AdmissionRefused
 from kvitto.telemetry import get_logger
 
 __all__ = ["MOST_IN_FLIGHT", "Doors"]
@@ -39,7 +37,6 @@ TOO_LARGE: Final = 413
 _THROTTLED: Final = Denial(Problem.THROTTLED, "too many outstanding requests", retry_after_s=1)
 _INTERNAL: Final = Denial(Problem.INTERNAL)
 _NOT_FOUND: Final = Denial(Problem.NOT_FOUND, "path: unknown")
-_STOPPING: Final = Denial(Problem.UNAVAILABLE, retry_after_s=5)
 
 
 class Doors:
@@ -224,32 +221,35 @@ class _Door(_Entrance):
     # --- the hot way ---------------------------------------------------------------------------------------------
 
     def _send(self, operation: Send, account: Account, now: int) -> Outcome:
-        sent = self._doors.desk.send(operation.submission, account, now)
-        if type(sent) is Denial:
-            return self.deny(sent)
         reply = Reply()
+        denial = self._doors.desk.send(operation.submission, account, now, partial(self._sent, reply, operation))
+        if denial is not None:
+            return self.deny(denial)
         self._doors.in_flight += 1
-        sent.add_done_callback(partial(self._sent, reply, operation))  # type: ignore[union-attr]  # a Future
         return reply
 
-    def _sent(self, reply: Reply, operation: Send, sent: "Future[Batch | AdmissionRefused]") -> None:
+    def _sent(self, reply: Reply, operation: Send, stored: Any, error: BaseException | None) -> None:
         """The commit is done, or failed: answer."""
         self._doors.in_flight -= 1
         try:
-            stored = settle(sent.result())
-            if type(stored) is Denial:
-                response = self.deny(stored)
-            else:
-                self._doors.desk.worked()
-                answer = self._route.write(operation, stored)
-                response = Response(answer.status, answer.body, answer.content_type or None, answer.headers)
+            reply.send(self._answer(operation, stored, error))
+        except Exception as fault:  # the top of this request's way out: others wait for the same commit
+            self._fault(fault)
+
+    def _answer(self, operation: Send, stored: Any, error: BaseException | None) -> Response:
+        try:
+            if error is not None:
+                raise error
+            batch = settle(stored)
+            if type(batch) is Denial:
+                return self.deny(batch)
+            self._doors.desk.worked()
+            answer = self._route.write(operation, batch)
+            return Response(answer.status, answer.body, answer.content_type or None, answer.headers)
         except StoreUnavailable as away:
-            response = self._unavailable(away)
-        except CancelledError:
-            response = self.deny(_STOPPING)
+            return self._unavailable(away)
         except Exception as fault:
-            response = self._fault(fault)
-        reply.send(response)
+            return self._fault(fault)
 
     # --- the comfortable way ---------------------------------------------------------------------------------------
 

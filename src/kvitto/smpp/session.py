@@ -77,7 +77,8 @@ _HEADER_BYTES: Final = 16
 _pack_header: Final = struct.Struct(">IIII").pack
 _pack_empty_id_resp: Final = struct.Struct(">IIIIx").pack
 _status_and_number: Final = struct.Struct(">II").unpack_from
-_new: Final = tuple.__new__  # A NamedTuple's own __new__ is a Python function; this one is not.
+# A NamedTuple's own __new__ is a Python function; this one is not. It counts no fields: for this package's tuples only.
+_new: Final = tuple.__new__
 
 
 class Session:

@@ -12,8 +12,8 @@ vendors. Next: ``kvitto.store.schema`` (the tables), ``kvitto.store.verbs`` (wha
 """
 
 from asyncio import Future
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from kvitto.core.model import (
     Account,
@@ -201,6 +201,9 @@ class Store(Protocol):
 
     # --- admission
     # -----------------------------------------------------------------------------------------------------
+
+    def accept_batch_hot(self, new: NewBatch, done: Callable[[Any, BaseException | None], None]) -> None:
+        """As ``accept_batch``; ``done`` is called straight after the commit with its result, or None and the error."""
 
     def accept_batch(self, new: NewBatch) -> "Future[Batch | AdmissionRefused]":
         """Store a batch and its messages: all or nothing (P1). Rate and quota of the account are applied in the same

@@ -29,7 +29,7 @@ from kvitto.core.errors import StoreUnavailable
 from kvitto.core.model import CallbackDue
 from kvitto.store.statements import Tx
 
-__all__ = ["Commits", "Database", "Scope", "Verb", "WriteTx"]
+__all__ = ["Commits", "Database", "Done", "Scope", "Verb", "WriteTx"]
 
 GROUP_ROWS: Final = 2000
 """About how many rows one transaction takes on: bounds how long it, and with it every waiting answer, can take."""
@@ -90,10 +90,14 @@ class Verb(NamedTuple):
     run: Callable[[Tx, Scope, Sequence[Any]], Sequence[Any]]
 
 
+Done = Callable[[Any, BaseException | None], None]
+"""Called in the event loop with a verb's result, or with None and what went wrong."""
+
+
 class _Work(NamedTuple):
     verb: Verb
     item: Any
-    future: "asyncio.Future[Any]"
+    done: "Done"
     rows: int
 
 
@@ -153,14 +157,27 @@ class Commits:
         """Let a verb wait for the next transaction. ``rows``: about how much it writes."""
         assert self._loop is not None, "start() comes first"
         future: asyncio.Future[Any] = self._loop.create_future()
+
+        def done(answer: Any, error: BaseException | None) -> None:
+            if future.done():
+                return  # whoever asked has gone away
+            if error is None:
+                future.set_result(answer)
+            else:
+                future.set_exception(error)
+
+        self.put_hot(verb, item, done, rows)
+        return future
+
+    def put_hot(self, verb: Verb, item: Any, done: Done, rows: int = 1) -> None:
+        """As ``put``, without a future: ``done`` is called straight after the commit, and must not raise."""
         if self._thread is None:
-            future.set_exception(StoreUnavailable("the store is closed"))
-            return future
-        self._waiting.append(_Work(verb, item, future, rows))
+            done(None, StoreUnavailable("the store is closed"))
+            return
+        self._waiting.append(_Work(verb, item, done, rows))
         if not self._busy:
             self._busy = True
             self._jobs.put(self._begin)
-        return future
 
     def _begun(self, error: BaseException | None) -> None:
         """A transaction is open: fill it with what waits now."""
@@ -192,11 +209,9 @@ class Commits:
         """Answer everybody; then the next group, after those who were answered have had their turn."""
         assert self._loop is not None
         for work, answer in outcome.answers:
-            if not work.future.done():  # whoever asked may have gone away
-                work.future.set_result(answer)
+            work.done(answer, None)
         for work, error in outcome.errors:
-            if not work.future.done():
-                work.future.set_exception(error)
+            work.done(None, error)
         if outcome.handoff:
             self.take(outcome.handoff)
         if begun:

@@ -44,7 +44,7 @@ from kvitto.store.api import (
     SubmitFate,
     TraceEntry,
 )
-from kvitto.store.commits import Commits, Database, Scope, Verb, WriteTx
+from kvitto.store.commits import Commits, Database, Done, Scope, Verb, WriteTx
 from kvitto.store.sealing import Seal
 from kvitto.store.statements import Statement, Tx
 from kvitto.store.verbs import accounts, admission, callbacks, dispatch, overdue, queries, receipts
@@ -211,6 +211,10 @@ class SqlStore:
         return [accounts.read_account(row, self._seal.unseal) for row in await self._read(queries.account_rows)]
 
     # --- admission -------------------------------------------------------------------------------------------------
+
+    def accept_batch_hot(self, new: NewBatch, done: Done) -> None:
+        """See ``Store.accept_batch_hot``."""
+        self.commits.put_hot(_ACCEPT, new, done, len(new.messages))
 
     def accept_batch(self, new: NewBatch) -> "asyncio.Future[Batch | AdmissionRefused]":
         """See ``Store.accept_batch``."""

@@ -8,8 +8,7 @@ between our statuses and theirs, ``openapi`` describes it all.
 from collections.abc import Sequence
 from typing import Final
 
-from kvitto.core.model import Account, CallbackDue
-from kvitto.dialects.base import Answer, Call, Credentials, Problem, RetryDecision, Route
+from kvitto.dialects.base import Answer, Call, Credentials, Problem, Route
 from kvitto.dialects.sinch import callbacks, errors, queries, requests, responses
 
 __all__ = ["ROUTES", "SinchDialect"]
@@ -72,16 +71,6 @@ class SinchDialect:
         """Say a problem in Sinch's words (section 3)."""
         return errors.refuse(problem, text=text, retry_after_s=retry_after_s, allow=allow)
 
-    def render(self, due: CallbackDue) -> bytes:
-        """Return the callback's body (section 10)."""
-        return callbacks.render(due)
-
-    def headers(self, body: bytes, account: Account, *, nonce: str, now: int) -> list[tuple[str, str]]:
-        """Return the headers of one attempt, signature included (section 10.2)."""
-        return callbacks.headers(body, account, nonce=nonce, now=now)
-
-    def judge(
-        self, due: CallbackDue, status_code: int | None, body: bytes, retry_after_s: float | None, now: int
-    ) -> RetryDecision:
-        """Say what the receiver's answer means (section 10.1)."""
-        return callbacks.judge(due, status_code, body, retry_after_s, now)
+    render = staticmethod(callbacks.render)
+    headers = staticmethod(callbacks.headers)
+    judge = staticmethod(callbacks.judge)

@@ -88,31 +88,17 @@ _BATCH: Final[dict[str, Kind]] = {
     "pending": Int,
 }
 _CONTENT_DEFAULTS: Final = Content()._asdict()
+_TEXT_ALONE: Final = Content()[2:]
 _json = msgspec.json.Encoder()
 _read_fields = msgspec.json.Decoder(dict[str, Any])
 _read_numbers = msgspec.json.Decoder(tuple[str, ...])
 
 
 def _content_json(content: Content) -> str:
-    """Write a content without its defaults. (A text alone, the common case, needs no look at the others.)"""
-    fields = {
-        name: value
-        for name, value in (
-            ("kind", content.kind),
-            ("text", content.text),
-            ("parameters", content.parameters),
-            ("data", content.data),
-            ("udh", content.udh),
-            ("media_url", content.media_url),
-            ("media_subject", content.media_subject),
-            ("flash", content.flash),
-            ("truncate", content.truncate),
-            ("max_parts", content.max_parts),
-            ("source_ton", content.source_ton),
-            ("source_npi", content.source_npi),
-        )
-        if value != _CONTENT_DEFAULTS[name]
-    }
+    """Write a content without its defaults."""
+    if content.kind is ContentKind.TEXT and content[2:] == _TEXT_ALONE:  # the common case
+        return _json.encode({"text": content.text}).decode()
+    fields = {name: value for name, value in content._asdict().items() if value != _CONTENT_DEFAULTS[name]}
     return _json.encode(fields).decode()
 
 
