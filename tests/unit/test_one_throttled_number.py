@@ -8,6 +8,7 @@ from kvitto.core.throttle import Pacer
 
 TICK_S = 0.05
 RUN_S = 120.0
+WARM_S = 5.0
 
 
 def _healthy_parts_sent(*, with_throttled: bool) -> int:
@@ -16,15 +17,15 @@ def _healthy_parts_sent(*, with_throttled: bool) -> int:
     now = 0.0
     while now < RUN_S:
         credit += 100 * TICK_S
-        if with_throttled and now >= due and pacer.allowance(now, 1):
-            pacer.sent(1, now)
-            attempts += 1
-            pacer.slow_down(now)
-            due = now + refusal_delay_ms(attempts, throttled=True) / 1000
         leaving = pacer.allowance(now, int(credit))
         if leaving:
             pacer.sent(leaving, now)
             sent, credit = sent + leaving, credit - leaving
+        if with_throttled and now >= max(due, WARM_S) and (leaving or pacer.allowance(now, 1)):
+            pacer.sent(1, now)
+            attempts += 1
+            pacer.slow_down(now)
+            due = now + refusal_delay_ms(attempts, throttled=True) / 1000
         now += TICK_S
     return sent
 

@@ -342,6 +342,19 @@ async def test_r7_r12_a_time_out_puts_in_doubt_and_a_late_answer_still_counts(ma
     assert bench.out.late_answers == 1
 
 
+async def test_r7_a_late_refusal_is_told_as_late_since_the_part_may_have_been_sent_again(make, clock):
+    bench = make()
+    bench.store.claims = [[claimed("a")]]
+    await bench.wake()
+    clock.advance(61)
+    bind = bench.lane.link.binds[0]
+    bind.on_events(cast("Any", bench.connection), bench.connection.session.poll(clock.monotonic()))
+    await settle()
+    assert bench.fates() == [SubmitFate(PartKey("a", 1), True)]
+    await bench.answer((2, 0x08, ""))
+    assert [(answer.temporary, answer.late) for answer in bench.answers()] == [(True, True)]
+
+
 async def test_r12_a_lost_connection_puts_what_was_written_in_doubt_and_the_rest_back(make, clock):
     bench = make(window=2)
     bench.store.claims = [[claimed("long", todo=(1, 2, 3), parts=3, text="x" * 400)]]
