@@ -2,7 +2,7 @@
 #
 #   make run [PORT=8080] [DATA=./data] [ARGS='--log ...']   the server with its simulator, a demo account and curl lines
 #   make test [TESTS=tests] [ARGS='-k r26']                 the whole suite, PostgreSQL included
-#   make lint | format | bench | profile | storm | docs | lock | clean
+#   make lint | format | bench | profile | storm | long | docs | lock | clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -18,7 +18,7 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
           --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench profile storm docs lock postgres strace clean
+.PHONY: help run test lint format bench profile storm long docs lock postgres strace clean
 
 help:
 	@sed -n 's/^#   \(make .*\)/\1/p' Makefile
@@ -104,9 +104,14 @@ profile: $(VENV)/.develops
 storm: $(VENV)/.develops postgres
 	KVITTO_TEST_STORM_KILLS=200 $(BIN)/python -m pytest -m storm --timeout 7200 $(TESTS) $(ARGS)
 
+# The status machine in a million random orders of events (P4; the suite does 20 000).
+long: $(VENV)/.develops postgres
+	KVITTO_TEST_STATUS_ORDERS=1000000 $(BIN)/python -m pytest --timeout 7200 tests/property/test_status_machine.py $(ARGS)
+
 # The pages that are made from the code.
 docs: $(VENV)/.runs
 	$(BIN)/python -c 'from kvitto.settings import document; print(document(), end="")' > docs/configuration.md
+	$(BIN)/python -c 'from kvitto.telemetry import metrics_page; print(metrics_page(), end="")' > docs/metrics.md
 
 # Newer versions within the bounds of pyproject.toml. Commit what it writes.
 lock: $(VENV)/.made

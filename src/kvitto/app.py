@@ -42,14 +42,14 @@ from kvitto.intake.auth import Authenticator, hash_secret, mint_account
 from kvitto.intake.desk import Desk
 from kvitto.intake.doors import Doors
 from kvitto.intake.exchange import HttpLimits, Request
-from kvitto.intake.health import Health, open_docs
+from kvitto.intake.health import Health, open_docs, open_metrics
 from kvitto.intake.http import Server
+from kvitto.measures import read_samples
 from kvitto.settings import Link, Settings
 from kvitto.simulator import Simulator, SimulatorConfig
 from kvitto.smpp.states import Timers
-from kvitto.store import Store, open_store
+from kvitto.store import Store, open_seal, open_store
 from kvitto.store.migrations import upgrade
-from kvitto.store.sealing import load_seal
 from kvitto.telemetry import get_logger
 
 __all__ = ["App", "DemoKeys", "database_url", "demo_account", "link_config", "migrate", "open_books", "route_rules"]
@@ -109,11 +109,14 @@ def migrate(settings: Settings) -> str:
 async def open_books(settings: Settings, clock: Clock, *, node: str = NODE, serving: bool = False) -> Store:
     """Open the store, its schema up to date. Not ``serving``: beside a server, whose claims are left alone.
 
-    Raises: StoreUnavailable, SealBroken.
+    Raises: StoreUnavailable; SealBroken when the data directory's key is not the database's.
     """
     await asyncio.to_thread(migrate, settings)
     groups = {name: link.group or name for name, link in settings.links.items()}
-    seal = load_seal(settings.server.data_dir)
+    try:
+        seal = await asyncio.to_thread(open_seal, database_url(settings), settings.server.data_dir)
+    except OSError as wrong:
+        raise StoreUnavailable(f"data directory {settings.server.data_dir}: {wrong.strerror}") from wrong
     store = open_store(
         database_url(settings),
         node=node,
@@ -259,9 +262,9 @@ class App:
             self._stops.append(("store", store.stop))
             await self._start_demo(store)
             links = await self._start_simulator()
-            self._start_callbacks(store)
+            outbox = self._start_callbacks(store)
             self._start_links(store, links)
-            await self._start_http(store)
+            await self._start_http(store, outbox)
         except OSError as wrong:  # a port that is taken, a certificate that is none
             await self.stop()
             raise Refused("cannot_start", str(wrong)) from wrong
@@ -341,7 +344,7 @@ class App:
             )
         }
 
-    def _start_callbacks(self, store: Store) -> None:
+    def _start_callbacks(self, store: Store) -> Outbox:
         wanted, stop_s = self.settings.callbacks, self.settings.server.stop_s
         client = CallbackClient(
             clock=self._clock,
@@ -362,6 +365,7 @@ class App:
         self._stops.append(("callback client", client.stop))
         outbox.start()
         self._stops.append(("callbacks", outbox.stop))
+        return outbox
 
     def _start_links(self, store: Store, links: Mapping[str, Link]) -> None:
         configs = [link_config(name, link, self.settings) for name, link in links.items()]
@@ -369,13 +373,14 @@ class App:
         self._dispatcher.start()
         self._stops.append(("links", self._dispatcher.stop))
 
-    async def _start_http(self, store: Store) -> None:
+    async def _start_http(self, store: Store, outbox: Outbox) -> None:
         settings, dispatcher = self.settings, self._dispatcher
         assert dispatcher is not None
         desk = Desk(store, self._ids, route_for=route_rules(settings), on_work=dispatcher.wake)
         doors = Doors(self._dialects, desk, Authenticator(store, self._clock))
         self._health = Health(store.check, self._troubles)
         self._health.open_on(doors.router)
+        open_metrics(doors.router, partial(read_samples, store, dispatcher.status, outbox))
         open_docs(doors.router, {"sinch": sinch_openapi.document()})
         server = self._http = Server(
             doors.handle,

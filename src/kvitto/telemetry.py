@@ -6,25 +6,31 @@ field may show is written beside its name: numbers keep their last three digits,
 nothing, whatever the log settings say (P22). Values of unlisted fields, and what other libraries log, are searched for
 secrets and long numbers.
 
-This room knows the standard library and structlog, nothing of ours; pure rooms (`core`, `dialects`, `smpp`) do not log.
-Metrics are only named here; whoever serves them builds them from ``METRICS``.
+This room knows the standard library, structlog and prometheus_client, nothing of ours; pure rooms (`core`, `dialects`,
+`smpp`) do not log. Metrics are named and written down here (``METRICS``, ``write_metrics``); ``kvitto.measures`` reads
+them, ``/metrics`` of ``kvitto.intake.health`` serves them.
 """
 
 import logging
 import re
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from enum import StrEnum
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Final, Literal, NamedTuple, TextIO
 
 import structlog
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import Metric as PrometheusMetric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 __all__ = [
     "EVENTS",
     "FIELDS",
     "METRICS",
+    "METRICS_TYPE",
     "Metric",
+    "Samples",
     "Shows",
     "configure",
     "get_logger",
@@ -32,6 +38,8 @@ __all__ = [
     "mask_line",
     "mask_number",
     "mask_secrets",
+    "metrics_page",
+    "write_metrics",
 ]
 
 # ------------------------------------------------------------------------------------------------------------- events
@@ -44,27 +52,15 @@ EVENTS: Final[Mapping[str, str]] = {
     "server.stopped": "everything is closed",
     "service.failed": "a service loop met something unforeseen; it goes on after a pause",
     "demo.account": "the demo account was made",
-    # The store
-    "store.opened": "which database, at which schema",
-    "store.migrated": "the schema moved",
-    "store.unavailable": "the database cannot be reached or written; sends answer 503",
-    "store.recovered": "it can again",
-    "store.cleaned": "rows past their keeping time were removed",
     # HTTP
     "http.listening": "the port is open",
-    "http.refused": "a request was refused: status, field and limit",
     "http.failed": "a request met a fault of ours and was answered 5xx",
-    "batch.accepted": "a batch is stored",
-    "batch.cancelled": "a batch was cancelled",
     # Links and binds
-    "link.connecting": "a TCP or TLS connection to an SMSC is being made",
-    "link.connected": "the connection stands, not yet bound",
     "link.bound": "the SMSC accepted the bind",
     "link.bind_refused": "the SMSC refused the bind",
     "link.lost": "the connection ended; what was in flight is in doubt",
     "link.unbound": "the bind ended in order",
     "link.throttled": "the SMSC said slow down",
-    "link.resumed": "sending goes on after a throttle",
     "link.silent": "no answer to an enquire_link",
     "link.alert": "an alert_notification came",
     "link.outbind": "the SMSC asked for a bind",
@@ -75,28 +71,19 @@ EVENTS: Final[Mapping[str, str]] = {
     "submit.postponed": "the SMSC refused a part for now; it stays queued",
     "submit.in_doubt": "written, not answered",
     "submit.answered_late": "an answer came after its time-out and was used all the same",
-    "message.expired": "validity or receipt wait ended",
-    "message.aborted": "stopped by us before the SMSC took it",
     # Receipts
-    "receipt.stored": "a receipt is stored and matched",
     "receipt.parked": "it matches nothing yet",
-    "receipt.matched": "a parked one found its message",
     "receipt.adopted": "it decided a part in doubt",
     "receipt.orphaned": "it will not be matched any more by itself",
     "receipt.unreadable": "flagged as a receipt, without an id or a state",
     "receipt.conflict": "another final state after the final one",
     "receipt.refused": "could not be stored; the SMSC is asked to send it again",
-    "inbound.stored": "an incoming message is kept",
     # Callbacks
-    "callback.delivered": "the endpoint took it",
     "callback.postponed": "an attempt failed; when the next one is",
     "callback.given_up": "no attempt is left, or the answer was final",
     "callback.forbidden": "the target's address is not allowed",
     # The simulator
     "simulator.listening": "the scripted SMSC's port is open",
-    "simulator.bound": "an ESME bound to it",
-    "simulator.refused": "it refused a bind",
-    "simulator.lost": "an ESME's connection ended",
     # Other libraries, through the standard logging
     "library.logged": "a line of another library; its logger is in the field",
 }
@@ -126,59 +113,31 @@ FIELDS: Final[Mapping[str, Shows]] = {
     # Whose, which
     "account": _P,
     "account_id": _P,
-    "batch_id": _P,
     "message_id": _P,
-    "part": _P,
-    "smsc_message_id": _P,
     "callback_id": _P,
-    "receipt_id": _P,
-    "request_id": _P,
     "link": _P,
-    "group": _P,
     "bind": _P,
-    "endpoint": _X,
     "service": _P,
     "dialect": _P,
     # What happened
-    "status": _P,
     "reason": _P,
     "outcome": _P,
     "command": _P,
     "command_status": _P,
-    "message_state": _P,
-    "err": _P,
-    "level_matched": _P,
-    "field": _P,
-    "limit": _P,
-    "http_status": _P,
     "method": _P,
-    "path": _X,
     "error": _X,
-    "state": _P,
     # How much, how long, when
     "count": _P,
-    "parts": _P,
-    "recipients": _P,
     "attempt": _P,
-    "size_bytes": _P,
-    "window": _P,
     "in_flight": _P,
-    "took_ms": _P,
-    "wait_s": _P,
-    "rate": _P,
-    "at": _P,
     "next_attempt_at": _P,
     # Where
     "host": _P,
     "port": _P,
-    "peer": _P,
     "url": _X,
-    "database": _P,
-    "revision": _P,
     "data_dir": _P,
     "version": _P,
     "system_id": _P,
-    "tls": _P,
     "signal": _P,
     # Subscribers and customers
     "from": _N,
@@ -210,50 +169,93 @@ FIELDS: Final[Mapping[str, Shows]] = {
 # ------------------------------------------------------------------------------------------------------------ metrics
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """One Prometheus metric. ``buckets``: upper bounds of a histogram, in the unit of its name."""
+class Metric(NamedTuple):
+    """One Prometheus metric. Labels are our own words and the names of links: never a number, a text, an account."""
 
     name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    labels: tuple[str, ...] = ()
+    kind: Literal["counter", "gauge"]
     help: str
-    buckets: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+Samples = Mapping[str, Sequence[tuple[tuple[str, ...], float]]]
+"""Metric name -> (values of its labels, value). A metric that cannot be read now is left out."""
 
-
-def _metric(kind: Literal["counter", "gauge", "histogram"], name: str, text: str, *labels: str) -> Metric:
-    buckets = _SECONDS if kind == "histogram" else ()
-    return Metric(name=name, kind=kind, labels=labels, help=text, buckets=buckets)
-
+_LINK: Final = ("link",)
 
 METRICS: Final[tuple[Metric, ...]] = (
-    _metric("counter", "kvitto_http_requests_total", "HTTP requests answered", "dialect", "operation", "status"),
-    _metric("histogram", "kvitto_http_request_seconds", "From the whole request to its answer", "dialect", "operation"),
-    _metric("counter", "kvitto_messages_accepted_total", "Recipients stored", "dialect"),
-    _metric("counter", "kvitto_messages_final_total", "Recipients that reached their end", "status", "reason"),
-    _metric("gauge", "kvitto_messages_pending", "Recipients without an end", "status"),
-    _metric("counter", "kvitto_parts_submitted_total", "submit_sm answered", "link", "command_status"),
-    _metric("histogram", "kvitto_submit_seconds", "submit_sm to its response", "link"),
-    _metric("gauge", "kvitto_link_binds", "Binds that stand", "link"),
-    _metric("gauge", "kvitto_link_in_flight", "submit_sm not yet answered", "link"),
-    _metric("gauge", "kvitto_link_in_doubt", "Parts in doubt (R12)", "link"),
-    _metric("counter", "kvitto_link_throttled_total", "Times an SMSC said slow down", "link"),
-    _metric("counter", "kvitto_link_reconnects_total", "Connections made anew", "link"),
-    _metric("counter", "kvitto_receipts_total", "Receipts stored, by what became of them (R54)", "link", "outcome"),
-    _metric("counter", "kvitto_receipts_matched_total", "Receipts matched, by level (R26)", "group", "level"),
-    _metric("gauge", "kvitto_receipts_parked", "Receipts waiting for their message (R33)", "group"),
-    _metric("histogram", "kvitto_receipt_answer_seconds", "deliver_sm to its response, commit included", "link"),
-    _metric("counter", "kvitto_inbounds_total", "Incoming messages stored", "link"),
-    _metric("counter", "kvitto_callbacks_total", "Callback attempts, by result", "dialect", "outcome"),
-    _metric("gauge", "kvitto_callbacks_pending", "Callbacks waiting", "dialect"),
-    _metric("histogram", "kvitto_callback_seconds", "Status change to the callback's first attempt", "dialect"),
-    _metric("counter", "kvitto_store_commits_total", "Transactions committed"),
-    _metric("histogram", "kvitto_store_commit_seconds", "One grouped commit"),
-    _metric("counter", "kvitto_store_verbs_total", "Verbs answered", "verb", "outcome"),
+    Metric("kvitto_link_binds", "gauge", "Binds that stand", _LINK),
+    Metric("kvitto_link_window", "gauge", "submit_sm that may be in flight, over all binds that send", _LINK),
+    Metric("kvitto_link_in_flight", "gauge", "submit_sm written and not yet answered", _LINK),
+    Metric("kvitto_link_throttles_total", "counter", "Times the SMSC said slow down", _LINK),
+    Metric("kvitto_link_reconnects_total", "counter", "Connections made anew", _LINK),
+    Metric("kvitto_parts_claimed_total", "counter", "Parts taken from the queue", _LINK),
+    Metric("kvitto_parts_submitted_total", "counter", "Parts written as submit_sm", _LINK),
+    Metric("kvitto_parts_returned_total", "counter", "Parts given back to the queue unwritten", _LINK),
+    Metric("kvitto_parts_doubted_total", "counter", "Parts written and lost sight of (R12)", _LINK),
+    Metric("kvitto_answers_total", "counter", "Answers to submit_sm, by what they mean", (*_LINK, "class")),
+    Metric("kvitto_answers_late_total", "counter", "Answers that came after their time-out (R7)", _LINK),
+    Metric("kvitto_answers_missing_total", "counter", "submit_sm that were not answered in time", _LINK),
+    Metric("kvitto_receipts_total", "counter", "Receipts stored, by what became of them (R54)", (*_LINK, "outcome")),
+    Metric("kvitto_receipts_matched_total", "counter", "Receipts matched, by level (R26)", (*_LINK, "level")),
+    Metric("kvitto_receipts_refused_total", "counter", "deliver_sm that could not be stored in time (R8)", _LINK),
+    Metric("kvitto_incoming_total", "counter", "Incoming messages", _LINK),
+    Metric("kvitto_callback_attempts_total", "counter", "Callbacks posted"),
+    Metric("kvitto_callbacks_total", "counter", "What attempts came to", ("outcome",)),
+    Metric("kvitto_callbacks_in_hand", "gauge", "Callbacks in the sender's memory"),
+    Metric("kvitto_callbacks_pending", "gauge", "Callbacks in the store that are not finished"),
+    Metric("kvitto_messages_queued", "gauge", "Messages that wait for a link, their time or a retry"),
+    Metric("kvitto_parts_in_doubt", "gauge", "Parts in doubt whose message has not ended (R12)"),
+    Metric("kvitto_receipts_parked", "gauge", "Receipts that wait for their message (R33)"),
+    Metric("kvitto_store_transactions_total", "counter", "Transactions committed"),
+    Metric("kvitto_store_items_total", "counter", "Things they stored; by transactions: the size of a group"),
 )
+"""All that ``/metrics`` shows; counters count since the start of the process. ``docs/metrics.md`` is made from it."""
+
+METRICS_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+
+
+class _Read:
+    """A collector over values that were read before: Prometheus' library writes them down."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+
+    def collect(self) -> Iterator[PrometheusMetric]:
+        """One family a metric, in the order of the table."""
+        for metric in METRICS:
+            if metric.name in self._samples:
+                make = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+                family = make(metric.name, metric.help, labels=metric.labels)
+                for values, number in self._samples[metric.name]:
+                    family.add_metric(values, number)
+                yield family
+
+
+def write_metrics(samples: Samples) -> bytes:
+    """The samples in Prometheus' text format, with types and help."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Read(samples))
+    return generate_latest(registry)
+
+
+def metrics_page() -> str:
+    """``docs/metrics.md``."""
+    rows = "".join(
+        f"| `{one.name}` | {one.kind} | {', '.join(f'`{label}`' for label in one.labels)} | {one.help} |\n"
+        for one in METRICS
+    )
+    return f"{_PAGE_HEAD}| Metric | Kind | Labels | What |\n| --- | --- | --- | --- |\n{rows}"
+
+
+_PAGE_HEAD: Final = """# Metrics
+
+`GET /metrics` answers in Prometheus' text format, on the port of the HTTP side and without credentials, as `/livez` and
+`/readyz` do: where customers reach that port, let a proxy keep the path to yourself. Nothing in it is a phone number, a
+text, an account or a secret ([promises](promises.md) P22). Counters begin at 0 with the process; what is read from the
+store (`pending`, `queued`, `in_doubt`, `parked`) is left out while the store cannot be read. R: [rules.md](rules.md).
+
+"""
 
 # -------------------------------------------------------------------------------------------------------------- masks
 

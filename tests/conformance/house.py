@@ -339,7 +339,7 @@ class House:
         return view.status, view.reason
 
     async def events(self, message_id: str) -> list[tuple[Status, Reason]]:
-        """The message's changes of status, in order: its ends, and whatever its customer is told of."""
+        """What was kept of the message, in order: its ends, refusals for now, and what its customer is told of."""
         query = (
             select(t.event.c.status, t.event.c.reason).where(t.event.c.message_id == message_id).order_by(t.event.c.seq)
         )

@@ -56,7 +56,10 @@ def test_create_takes_a_callback_url_and_networks(run):
     ("options", "names"),
     [
         (["--callback-url", "ftp://shop.example/"], "--callback-url"),
-        (["--allow-callbacks-to", "10.0.0.1/8"], "10.0.0.1/8"),
+        (["--callback-url", "http://user:word@shop.example/"], "user information"),
+        (["--callback-url", "http://shop.example/\\"], "backslash"),
+        (["--callback-url", "http://[fe80::1%25eth0]/"], "brackets"),
+        (["--allow-callbacks-to", "10.0.0.1/8"], "10.0.0.1/8 is none"),
     ],
 )
 def test_create_refuses_wrong_values_and_makes_nothing(run, options, names):
@@ -64,6 +67,23 @@ def test_create_refuses_wrong_values_and_makes_nothing(run, options, names):
     assert (refused.code, refused.out) == (2, "")
     assert names in refused.err
     assert run("account", "list", "--json").json == []
+
+
+@pytest.mark.parametrize("key", [None, b"ZpYW7lNYJ5Tq2cm8xP8jN1yd6bHZs4m1JbX3v0Rr1mQ=\n"])
+def test_without_the_databases_key_nothing_is_read_or_written(run, tmp_path, key):
+    run("account", "create", "shop")
+    kept = tmp_path / "data" / "kvitto.key"
+    right = kept.read_bytes()
+    kept.unlink()
+    if key is not None:
+        kept.write_bytes(key)
+    for words in (["account", "create", "other"], ["account", "list"]):
+        refused = run(*words)
+        assert (refused.code, refused.out) == (1, "")
+        assert str(kept) in refused.err
+        assert "backup" in refused.err
+    kept.write_bytes(right)
+    assert [one["account"] for one in run("account", "list", "--json").json] == ["shop"]
 
 
 def test_a_name_is_taken_once(run):

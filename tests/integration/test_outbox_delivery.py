@@ -13,7 +13,9 @@ import pytest
 from kvitto.callbacks.outbox import Outbox, OutboxLimits
 from kvitto.callbacks.post import CallbackClient
 from kvitto.core.model import Account, Notify
+from kvitto.core.status import Status
 from kvitto.dialects.sinch import SinchDialect
+from kvitto.simulator import SimulatorConfig
 from tests.support.rig import ACCOUNT, Rig, eventually, open_rig
 from tests.support.sink import Received, Reply, Sink
 
@@ -129,3 +131,31 @@ async def test_callbacks_that_nobody_took_over_are_found_after_a_restart(tmp_pat
             async with open_outbox(rig):
                 (one,) = await came(sink, 1)
                 assert one.json["status"] == "Delivered"
+
+
+async def test_r50_customers_that_hang_or_are_down_delay_no_receipt_s_answer_and_no_window(tmp_path: Path):
+    with Sink() as hanging, Sink() as down:
+        hanging.answer = lambda path, body: Reply(delay_s=30)
+        down.answer = lambda path, body: Reply(status=0)
+        smsc = SimulatorConfig(port=0, delay_min_ms=1, delay_max_ms=5)
+        async with (
+            open_rig(tmp_path, smsc=smsc, window=20, receipt_answer_s=5.0) as rig,
+            open_outbox(rig, limits=OutboxLimits(stop_s=0.1)),
+        ):
+            slow, gone = [f"4670100{n:04}" for n in range(150)], [f"4670200{n:04}" for n in range(150)]
+            batches = [
+                (await rig.send(*slow, notify=Notify.CHANGES, callback_url=hanging.url), slow),
+                (await rig.send(*gone, notify=Notify.CHANGES, callback_url=down.url), gone),
+            ]
+            for batch, numbers in batches:
+                for number in numbers:
+                    assert (await rig.final(batch, number)).status is Status.DELIVERED
+            await came(hanging, 1)
+            await came(down, 1)
+            (link,) = rig.dispatcher.status()
+            assert rig.dispatcher.lanes["main"].receiver.settled, "every receipt has its answer"
+            assert link.in_flight == 0
+            assert link.counters["receipts_refused"] == 0, "none waited for longer than 5 s"
+            assert link.counters["timed_out"] == link.counters["in_doubt"] == 0
+            assert rig.record.submits == dict.fromkeys([*slow, *gone], 1)
+            assert await rig.store.next_callback_at() is not None, "what was not told waits on disk"

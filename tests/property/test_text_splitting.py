@@ -7,11 +7,8 @@ from hypothesis import strategies as st
 
 from kvitto.core.receipt import Alphabet, LongText
 from kvitto.core.text import (
-    Encoding,
     binary_piece,
-    choose_encoding,
     count_parts,
-    count_units,
     decode_text,
     from_gsm,
     is_gsm,
@@ -34,7 +31,6 @@ def test_gsm_octets_read_back_are_the_text(text):
     octets = to_gsm(text)
     assert octets is not None
     assert from_gsm(octets) == text
-    assert count_units(text) == len(octets)
 
 
 @given(OCTETS, st.integers(0, 255), st.sampled_from(Alphabet))
@@ -92,9 +88,9 @@ def _phone_octets(text, piece):
         header = len(strip_header(piece.short_message)[0])
     elif len(piece.tlvs) == 3:
         header = 6
-    units = count_units(text)
     if piece.data_coding in (0x08, 0x18):
         return header + len(text.encode("utf-16-be"))
+    units = len(to_gsm(text) or b"")
     return -(-(-(-header * 8 // 7) * 7 + units * 7) // 8)
 
 
@@ -102,11 +98,11 @@ def _phone_octets(text, piece):
 def test_parts_are_as_few_as_their_sizes_allow(text):
     """No part could take one more character: cutting is greedy, so the count is the least."""
     pieces = [_text_of(piece, Alphabet.GSM) for piece in split(text)]
-    room = 153 if choose_encoding(text) is Encoding.GSM else 67
-    wide = choose_encoding(text) is Encoding.UCS2
+    wide = not is_gsm(text)
+    room = 67 if wide else 153
     for part, following in pairwise(pieces):
         longer = part + following[0]
-        units = len(longer.encode("utf-16-be")) // 2 if wide else count_units(longer)
+        units = len(longer.encode("utf-16-be")) // 2 if wide else len(to_gsm(longer) or b"")
         assert units > room
 
 
@@ -130,5 +126,5 @@ def test_truncating_keeps_the_longest_beginning_that_is_one_part(text):
     kept = truncate(text)
     assert text.startswith(kept)
     assert count_parts(kept) == 1
-    if choose_encoding(kept) is choose_encoding(text) and kept != text:
+    if is_gsm(kept) is is_gsm(text) and kept != text:
         assert count_parts(text[: len(kept) + 1]) > 1

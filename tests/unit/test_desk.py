@@ -63,7 +63,7 @@ def problem_of(result) -> Problem:
 
 async def test_a_send_is_answered_when_the_store_has_it(room):
     room.store.held = True
-    answers = asyncio.Queue()
+    answers: asyncio.Queue[Any] = asyncio.Queue()
     assert room.desk.send(submission(), SHOP, room.clock.now(), lambda *answer: answers.put_nowait(answer)) is None
     assert answers.empty()
     room.store.release()

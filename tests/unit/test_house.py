@@ -16,7 +16,7 @@ import pytest
 
 from kvitto.core import errors
 from kvitto.settings.model import SECTIONS
-from kvitto.telemetry import EVENTS, FIELDS
+from kvitto.telemetry import EVENTS, FIELDS, Shows
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
@@ -124,6 +124,20 @@ def test_every_log_event_and_field_is_in_the_list():
     unknown = [f"{where}: event {event}" for where, event, _ in log_calls() if event not in EVENTS]
     unknown += [f"{where}: field {field}" for where, _, fields in log_calls() for field in fields if field not in known]
     assert unknown == [], "add it to kvitto.telemetry (EVENTS, FIELDS), with what a log may show of it"
+
+
+def test_every_event_in_the_list_is_written_somewhere():
+    code = "\n".join(path.read_text(encoding="utf-8") for path in MODULES)
+    assert [event for event in EVENTS if code.count(f'"{event}"') < 2] == [], "nobody writes it: take it out"
+
+
+def test_every_plain_field_in_the_list_is_written_somewhere():
+    code = "\n".join(path.read_text(encoding="utf-8") for path in MODULES)
+    written = {field for _, _, fields in log_calls() for field in fields}
+    written |= set(re.findall(r"get_logger\((\w+)=", code)) | set(re.findall(r"_log\.info\(.*?(\w+)=", code))
+    written |= {"event", "level", "timestamp", "logger", "exception", "error"}  # the pipeline's own
+    plain = {name for name, shows in FIELDS.items() if shows is Shows.PLAIN}
+    assert plain - written - {"outcome"} == set(), "masks stay for names to come; what is shown plainly must be used"
 
 
 def test_event_names_are_a_noun_and_what_befell_it():

@@ -67,7 +67,7 @@ class Line:
         )
         self.wire: Any = Wire()
         self.connection = Connection(self.shared)
-        self.connection.connection_made(self.wire)
+        self.connection.connection_made(cast(asyncio.BaseTransport, self.wire))
 
     def _handle(self, request: Request):
         self.requests.append(request)

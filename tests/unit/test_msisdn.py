@@ -6,7 +6,6 @@ from kvitto.core.msisdn import (
     Address,
     agree7,
     clean,
-    destination_address,
     is_alphanumeric_sender,
     last_digits,
     source_address,
@@ -73,10 +72,6 @@ def test_source_address_as_the_customer_or_the_link_says():
     assert source_address("12345", ton=0, short_code_ton=6) == Address(0, 0, "12345")
     assert source_address("Kvitto", npi=9) == Address(5, 9, "Kvitto")
     assert source_address("46701740605", ton=0, npi=0) == Address(0, 0, "46701740605")
-
-
-def test_destination_address_is_international():
-    assert destination_address("46701740611") == Address(1, 1, "46701740611")
 
 
 @pytest.mark.parametrize("sender", ["K", "Kvitto", "Kvitto 24/7", "A2", "ABCDEFGHIJK", "Åland", "café"])

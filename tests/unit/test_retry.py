@@ -43,9 +43,14 @@ def test_r11_a_temporary_refusal_waits_longer_each_time_up_to_a_minute(attempts:
     assert refusal_delay_ms(attempts, throttled=False) == ms
 
 
-def test_r11_a_throttled_part_waits_only_as_long_as_its_link():
-    assert refusal_delay_ms(7, throttled=True) == 1_000
-    assert refusal_delay_ms(7, throttled=True, throttle_pause_s=0.25) == 250
+@pytest.mark.parametrize(("attempts", "ms"), [(1, 1_000), (2, 2_000), (3, 4_000), (7, 60_000), (1000, 60_000)])
+def test_r11_a_throttled_part_waits_as_long_as_its_link_at_first_and_then_longer(attempts: int, ms: int):
+    assert refusal_delay_ms(attempts, throttled=True) == ms
+
+
+def test_r11_an_operator_may_set_how_long_a_throttled_part_waits_at_first():
+    assert [refusal_delay_ms(n, throttled=True, throttle_pause_s=0.25) for n in (1, 2)] == [250, 500]
+    assert [refusal_delay_ms(n, throttled=True, throttle_pause_s=90) for n in (1, 2)] == [90_000, 90_000]
 
 
 @pytest.mark.parametrize(("failures", "seconds"), [(1, 1), (2, 2), (3, 4), (7, 60), (100_000, 60)])

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from kvitto.store.sealing import KEY_FILE, Seal, SealBroken, load_seal
+from kvitto.store.sealing import KEY_FILE, Seal, SealBroken, make_key, read_seal
 
 
 def test_what_is_sealed_opens_again_and_does_not_show():
@@ -32,8 +32,14 @@ def test_another_key_does_not_open_it():
 
 def test_a_directory_gets_one_key_for_its_owner_alone(tmp_path):
     directory = tmp_path / "data"
-    sealed = load_seal(directory).seal("secret")
-    assert load_seal(directory).unseal(sealed) == "secret"
+    assert read_seal(directory) is None
+    assert make_key(directory)
+    first = read_seal(directory)
+    assert not make_key(directory)
+    second = read_seal(directory)
+    assert first is not None
+    assert second is not None
+    assert second.unseal(first.seal("secret")) == "secret"
     assert stat.S_IMODE((directory / KEY_FILE).stat().st_mode) == 0o600
     assert [path.name for path in directory.iterdir()] == [KEY_FILE]
 
@@ -41,4 +47,10 @@ def test_a_directory_gets_one_key_for_its_owner_alone(tmp_path):
 def test_a_key_file_that_holds_none_is_told_with_its_path(tmp_path):
     (tmp_path / KEY_FILE).write_text("nonsense")
     with pytest.raises(SealBroken, match=str(tmp_path)):
-        load_seal(tmp_path)
+        read_seal(tmp_path)
+
+
+def test_a_key_file_that_cannot_be_read_is_told_with_its_path(tmp_path):
+    (tmp_path / KEY_FILE).mkdir()
+    with pytest.raises(SealBroken, match=str(tmp_path)):
+        read_seal(tmp_path)

@@ -50,6 +50,25 @@ def test_without_any_setting_the_server_is_local_and_has_no_links():
     assert {source for _, _, source in settings.sources()} == {"default"}
 
 
+def test_a_wrong_value_is_told_though_another_source_replaces_it(toml):
+    config = toml("[http]\nport = 'high'\nhost = 5\n[log]\nlevel = 'loud'\n")
+    with pytest.raises(SettingsError) as caught:
+        load(config=config, environ=env(HTTP__PORT="70000"), overrides={"http.port": 9000, "http.host": "a"})
+    told = [(problem.key, problem.value, problem.source) for problem in caught.value.problems]
+    assert told == [
+        ("log.level", '"loud"', f"file {config}"),
+        ("http.port", '"high"', f"file {config}"),
+        ("http.port", '"70000"', "env KVITTO__HTTP__PORT"),
+        ("http.host", "5", f"file {config}"),
+    ]
+
+
+def test_a_right_value_that_another_source_replaces_is_no_problem(toml):
+    config = toml("[http]\nport = 8000\n[links.a]\nhost = 'x'\n")
+    settings = load(config=config, environ=env(LINKS__A__HOST="y"), overrides={"http.port": 9000})
+    assert (settings.http.port, settings.links["a"].host) == (9000, "y")
+
+
 def test_the_command_line_wins_over_the_environment_over_the_file_over_the_default(toml):
     config = toml("[http]\nhost = 'a'\nport = 1\nidle_timeout_s = 5\n")
     settings = load(
@@ -247,13 +266,13 @@ def test_the_rules_of_a_link_without_settings_are_the_cores_own_defaults(toml):
 
 def test_the_rules_of_a_link_follow_its_settings(toml):
     config = toml(
-        "[receipts]\npark_s = 7\nmap_keep_days = 2\n"
-        "[links.a]\nhost='x'\nerr='gsm'\nreceipt_id='dec'\nstat_aliases={GONE='delivered'}\ntemplate='(?P<id>\\d+)'\n"
+        "[receipts]\npark_s = 7\nadopt_after_s = 2\n"
+        "[links.a]\nhost='x'\nreceipt_id='dec'\nstat_aliases={GONE='delivered'}\ntemplate='(?P<id>\\d+)'\n"
         "time_zone='Europe/Stockholm'\n"
     )
     settings = load(config=config, environ={})
     rules = settings.link_rules(settings.links["a"])
-    assert (rules.park_s, rules.map_keep_s, rules.err_gsm, rules.receipt_id) == (7, 172_800, True, IdBase.DEC)
+    assert (rules.park_s, rules.adopt_after_s, rules.receipt_id) == (7, 2, IdBase.DEC)
     assert rules.states["GONE"].state is MessageState.DELIVERED
     assert rules.template is not None
     assert rules.template.pattern == "(?P<id>\\d+)"

@@ -7,13 +7,10 @@ from kvitto.smpp.spec import (
     COMMANDS,
     RESPONSE_BIT,
     CommandId,
-    MessageState,
     StatusClass,
     classify,
     command_name,
-    message_state_name,
     status_name,
-    tlv_name,
 )
 
 TEMPORARY = {0x08, 0x14, 0x58, 0x64, 0xFE, 0xFF, 0x102}
@@ -62,7 +59,3 @@ def test_every_request_that_is_answered_has_its_response_in_the_table():
 def test_unknown_numbers_keep_their_hex():
     assert command_name(5) == "deliver_sm"
     assert command_name(0x10005) == "0x00010005"
-    assert tlv_name(0x0427) == "message_state"
-    assert tlv_name(0x1401) == "0x1401"
-    assert message_state_name(MessageState.SKIPPED) == "SKIPPED"
-    assert message_state_name(0x63) == "0x63"

@@ -5,6 +5,7 @@ import pytest
 from kvitto.core.status import (
     FINAL,
     MOVES,
+    NO_ERROR,
     REASONS_OF,
     Answered,
     ErrorSource,
@@ -261,3 +262,16 @@ def test_an_adopted_receipt_leaves_its_note():
 @pytest.mark.parametrize("old", sorted(FINAL - {Status.UNKNOWN}))
 def test_no_final_status_but_unknown_is_left_by_the_table(old):
     assert {MOVES[old, new] for new in Status} <= {MoveKind.KEEP, MoveKind.CONFLICT}
+
+
+@pytest.mark.parametrize("state", [PartState.WRITTEN, PartState.IN_DOUBT])
+@pytest.mark.parametrize("reason", REASONS_OF[Status.QUEUED])
+def test_an_answer_to_a_lone_open_part_always_dispatches(state, reason):
+    """What the store's short way for plain answers takes for granted (store.verbs.dispatch)."""
+    for part_reason in REASONS_OF[Status.QUEUED]:
+        message = Message(Status.QUEUED, reason, 1, (PartRecord(1, state, reason=part_reason),))
+        outcome = apply(message, Answered(1, 9))
+        assert outcome.kind is MoveKind.ENTER
+        record = outcome.message
+        assert (record.status, record.reason, record.since_at) == (Status.DISPATCHED, Reason.ACCEPTED, 9)
+        assert (record.done_at, record.error, record.notes) == (None, NO_ERROR, Note.NONE)

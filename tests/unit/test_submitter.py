@@ -257,9 +257,25 @@ async def test_r11_a_throttle_pauses_the_link_and_keeps_the_message(make, clock,
     assert len(bench.asked()) == asked
     clock.advance(1.0)
     await bench.wake()
-    clock.advance(1.0)  # two parts in the second before: one a second now
+    clock.advance(0.1)  # ten a second now: too little was sent before to tell how fast the link was
     await bench.wake()
     assert bench.asked()[asked:] == [1]
+
+
+async def test_r11_a_part_throttled_again_while_others_are_accepted_does_not_slow_its_link(make, clock):
+    bench = make()
+    bench.store.claims = [[claimed("bad")], [claimed("good")], [claimed("bad", attempts=1)]]
+    await bench.wake()
+    await bench.answer((2, THROTTLED, ""))
+    clock.advance(60.0)
+    await bench.wake()
+    assert not bench.lane.link.pacer.throttled
+    await bench.answer((3, 0, "id"))
+    await bench.wake()
+    await bench.answer((4, THROTTLED, ""))
+    assert not bench.lane.link.pacer.throttled
+    assert bench.lane.link.throttles == 2
+    assert bench.answers()[-1].retry_at == clock.now() + 2_000
 
 
 async def test_messages_claimed_before_a_throttle_wait_for_the_pause_to_end(make, clock):

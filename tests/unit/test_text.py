@@ -4,13 +4,10 @@ import pytest
 
 from kvitto.core.receipt import Alphabet, LongText
 from kvitto.core.text import (
-    Encoding,
     Piece,
     Unmatched,
     binary_piece,
-    choose_encoding,
     count_parts,
-    count_units,
     decode_text,
     from_gsm,
     is_gsm,
@@ -52,14 +49,12 @@ EXTENSION = {
 def test_r56_every_default_character_both_ways(code, char):
     assert to_gsm(char) == bytes([code])
     assert from_gsm(bytes([code])) == char
-    assert choose_encoding(char) is Encoding.GSM
 
 
 @pytest.mark.parametrize(("code", "char"), EXTENSION.items())
 def test_r56_every_extension_character_both_ways(code, char):
     assert to_gsm(char) == bytes([0x1B, code])
     assert from_gsm(bytes([0x1B, code])) == char
-    assert count_units(char) == 2
 
 
 def test_r56_no_other_character_is_gsm():
@@ -71,7 +66,6 @@ def test_r56_no_other_character_is_gsm():
 @pytest.mark.parametrize("text", ["ç", "č", "`", "\t", "\x1b", "\0", "Ελλάδα", "日本", "🚀", "“quoted”", "hello č"])
 def test_r56_any_other_character_makes_it_ucs2(text):
     assert to_gsm(text) is None
-    assert choose_encoding(text) is Encoding.UCS2
     assert split(text) == [Piece(0, 0x08, text.encode("utf-16-be"))]
 
 

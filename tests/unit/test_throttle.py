@@ -54,10 +54,55 @@ def test_r11_a_throttle_stops_for_a_second_then_goes_on_at_half_and_recovers():
     slow = Slowdown.after_throttle(None, 100.0, 10.0)
     assert slow.rate_at(10.0) == slow.rate_at(10.99) == 0.0
     assert slow.rate_at(11.0) == 50.0
-    rates = [slow.rate_at(11.0 + second) or 100.0 for second in range(15)]
+    rates = [slow.rate_at(11.0 + second) or 100.0 for second in range(10)]
     assert rates == sorted(rates)
     assert rates[-1] < 100
-    assert slow.rate_at(26.0) is None
+    assert slow.rate_at(21.1) is None
+
+
+def test_r11_an_operator_may_set_how_long_the_link_pauses():
+    pacer = Pacer(0, 0.0, 0.25)
+    pacer.slow_down(10.0)
+    assert pacer.ready_at(10.0) == 10.25
+
+
+def test_r11_a_link_that_had_nothing_to_send_does_not_start_from_almost_nothing():
+    pacer = Pacer(0, 0.0)
+    pacer.sent(1, 0.0)
+    pacer.sent(1, 100.0)
+    pacer.slow_down(100.0)
+    assert pacer.ready_at(101.0) == pytest.approx(101.1)
+    assert pacer.allowance(111.5, 1000) == 1000
+
+
+def test_r11_idle_minutes_do_not_count_as_a_slow_speed():
+    pacer = Pacer(0, 0.0)
+    for tick in range(21):
+        pacer.sent(100, tick / 10)  # 1 000 a second
+    pacer.sent(1, 100.0)
+    pacer.slow_down(100.0)
+    assert pacer.ready_at(101.0) == pytest.approx(101.002)
+
+
+def test_r11_a_configured_rate_bounds_where_a_throttled_link_goes_on():
+    pacer = Pacer(4, 0.0)
+    pacer.slow_down(10.0)
+    pacer.sent(1, 11.0)
+    assert pacer.ready_at(11.0) == pytest.approx(11.5)
+
+
+@pytest.mark.parametrize(("sent", "parts_in_ten_s"), [(1, 140), (5, 70)])
+def test_r11_only_a_link_that_used_its_slower_rate_is_slowed_further(sent: int, parts_in_ten_s: int):
+    pacer = Pacer(0, 0.0)
+    pacer.slow_down(10.0)  # 10 parts a second from 11.0 on
+    pacer.sent(sent, 11.0)
+    pacer.slow_down(11.0)
+    count = 0
+    for tick in range(1200, 2190):
+        parts = pacer.allowance(tick / 100, 1)
+        pacer.sent(parts, tick / 100)
+        count += parts
+    assert count == pytest.approx(parts_in_ten_s, rel=0.1)
 
 
 def test_r11_throttles_of_one_burst_count_once():

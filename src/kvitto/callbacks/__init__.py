@@ -4,17 +4,14 @@ Must not know SMPP, HTTP in, or the dashboard. Read next ``callbacks.post`` (the
 a post may go), ``callbacks.outbox`` (the loop that sends).
 """
 
-from kvitto.callbacks.addresses import AddressPolicy, BadUrl, Target, parse_target
+from kvitto.callbacks.addresses import AddressPolicy
 from kvitto.callbacks.post import CallbackClient, PostFailure, PostLimits, PostRequest, PostResult
 
 __all__ = [
     "AddressPolicy",
-    "BadUrl",
     "CallbackClient",
     "PostFailure",
     "PostLimits",
     "PostRequest",
     "PostResult",
-    "Target",
-    "parse_target",
 ]

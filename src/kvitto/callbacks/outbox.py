@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple, Protocol
 
-from kvitto.callbacks.addresses import AddressPolicy, BadUrl, parse_target
+from kvitto.callbacks.addresses import AddressPolicy
 from kvitto.callbacks.post import OnDone, PostFailure, PostRequest, PostResult, header_lines
 from kvitto.core.clock import Clock
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.ids import new_nonce
 from kvitto.core.model import Account, CallbackDue, CallbackResult, CallbackState, MessageView
+from kvitto.core.urls import BadUrl, parse_target
 from kvitto.dialects.base import Dialect
 from kvitto.store.api import Store
 from kvitto.telemetry import get_logger
@@ -230,6 +231,11 @@ class Outbox:
         self._round.clear()
 
     # --- taking -------------------------------------------------------------------------------------------------------
+
+    @property
+    def in_hand(self) -> int:
+        """How many callbacks wait here, are being posted, or have a result that is not stored yet."""
+        return len(self._ids)
 
     def room(self) -> int:
         """How many callbacks it would take now. May be called from any thread: it only reads counts."""

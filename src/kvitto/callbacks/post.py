@@ -20,9 +20,10 @@ from functools import partial
 from os import strerror
 from socket import SOCK_STREAM, gaierror
 
-from kvitto.callbacks.addresses import AddressPolicy, BadUrl, Target, parse_target
+from kvitto.callbacks.addresses import AddressPolicy
 from kvitto.callbacks.wire import NO_HEADERS, Answer, PostFailure, PostRequest, PostResult, Wire
 from kvitto.core.clock import Clock
+from kvitto.core.urls import BadUrl, Target, parse_target
 
 __all__ = [
     "CallbackClient",
@@ -447,7 +448,7 @@ class CallbackClient:
         elapsed_ms = 0 if started_s is None else round((self.now_s - started_s) * 1000)
         try:
             post.on_done(post, PostResult(status, failure, detail, body, headers, elapsed_ms, truncated))
-        except Exception as exc:
+        except Exception as exc:  # the top of this post: whoever gave it is told, whatever happened
             # The caller's fault must not break the connection that the answer came on.
             self.loop.call_exception_handler({"message": "a post's on_done raised", "exception": exc})
 

@@ -66,7 +66,9 @@ DataOption = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Data directory (setting server.data_dir).")
 ]
 ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file with settings.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print JSON, and nothing else, on standard output.")
+]
 
 
 def read_settings(config: Path | None, data: Path | None, **overrides: object) -> Settings:
@@ -85,7 +87,7 @@ def read_settings(config: Path | None, data: Path | None, **overrides: object) -
 async def books(settings: Settings) -> AsyncIterator[Store]:
     """Open the store for one command, beside a server or without one; the schema is brought up to date.
 
-    Raises: StoreUnavailable.
+    Raises: StoreUnavailable; SealBroken when the data directory's key is not the database's.
     """
     store = await open_books(settings, CLOCK, node=f"command-{os.getpid()}")
     try:
@@ -117,7 +119,7 @@ def complain(error: KvittoError) -> None:
     """Say on standard error what is wrong."""
     problems = error.problems if isinstance(error, SettingsError) else ()
     for line in map(str, problems) if problems else [_words(error)]:
-        print(f"kvitto: {line}", file=sys.stderr)
+        print(f"kvitto: {telemetry.mask_secrets(line)}", file=sys.stderr)
 
 
 def _words(error: KvittoError) -> str:

@@ -8,12 +8,12 @@ import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from kvitto.core.errors import BadInput
 from kvitto.core.msisdn import clean, is_alphanumeric_sender
 from kvitto.core.text import MAX_PARTS
+from kvitto.core.urls import BadUrl, parse_target
 
 __all__ = ["FIELDS", "Field", "read_changes", "read_name", "read_networks", "read_sender", "read_url"]
 
@@ -32,14 +32,13 @@ class Field(NamedTuple):
 
 
 def read_url(text: str) -> str:
-    """An absolute http or https URL. Raises: ValueError."""
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or len(text) > URL_CHARACTERS or re.search(r"[\x00-\x20\x7f]", text):
-        raise ValueError(f"an http or https URL of at most {URL_CHARACTERS} characters")
+    """An absolute http or https URL that callbacks can go to. Raises: ValueError."""
+    target = parse_target(text)
+    wanted = f"an http or https URL of at most {URL_CHARACTERS} characters"
+    if isinstance(target, BadUrl):
+        raise ValueError(f"{wanted}; {target.reason}")
+    if len(text) > URL_CHARACTERS:
+        raise ValueError(wanted)
     return text
 
 
@@ -49,7 +48,7 @@ def read_networks(texts: Sequence[str]) -> tuple[str, ...]:
         try:
             ipaddress.ip_network(text)
         except ValueError:
-            raise ValueError(f"{text} is no network such as 10.0.0.0/8 or ::1/128, without host bits") from None
+            raise ValueError(f"networks such as 10.0.0.0/8 or ::1/128, without host bits; {text} is none") from None
     return tuple(texts)
 
 

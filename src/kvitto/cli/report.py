@@ -45,7 +45,7 @@ _COLUMNS: Final = ("status", "reason", "error", "count", "recipients")
 def report(
     batch: Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id.")],
     recipient: Annotated[str | None, typer.Option(metavar="NUMBER", help="One recipient's report.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Follow it until every message is final.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", metavar="", help="Follow it until every message is final.")] = False,
     as_json: JsonOption = False,
     data: DataOption = None,
     config: ConfigOption = None,

@@ -29,7 +29,8 @@ def serve(
     host: Annotated[str | None, typer.Option(metavar="H", help="Address to listen on (setting http.host).")] = None,
     port: Annotated[int | None, typer.Option(metavar="N", help="TCP port (setting http.port).")] = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Make a demo account, print its keys, open callbacks to this machine.")
+        bool,
+        typer.Option("--demo", metavar="", help="Make a demo account, print its keys, open callbacks to this machine."),
     ] = False,
     as_json: JsonOption = False,
     data: DataOption = None,

@@ -12,7 +12,6 @@ __all__ = [
     "Address",
     "agree7",
     "clean",
-    "destination_address",
     "is_alphanumeric_sender",
     "last_digits",
     "source_address",
@@ -57,11 +56,6 @@ def source_address(
     else:
         found = (TON_INTERNATIONAL, NPI_E164)
     return Address(found[0] if ton is None else ton, found[1] if npi is None else npi, sender)
-
-
-def destination_address(digits: str) -> Address:
-    """A cleaned number as SMPP destination: international, E.164, digits only (docs/smpp.md 3.4)."""
-    return Address(TON_INTERNATIONAL, NPI_E164, digits)
 
 
 def clean(text: str, *, min_digits: int = 5, max_digits: int = 15, strip: str = " -()[]") -> str | None:

@@ -18,8 +18,7 @@ Schedule = Callable[[int, int, int], int | None]
 1."""
 
 THROTTLE_PAUSE_S: Final = 1.0
-"""After 0x58 or 0x14 the link itself pauses this long (docs/smpp.md 1.10): its parts need no longer wait of their
-own."""
+"""After 0x58 or 0x14 the link itself pauses this long (docs/smpp.md 1.10); the part's own first wait is no longer."""
 
 _REFUSAL_FIRST_MS: Final = 2_000
 _REFUSAL_LONGEST_MS: Final = 60_000
@@ -65,13 +64,13 @@ def offsets_schedule(offsets_s: list[float]) -> Schedule:
 def refusal_delay_ms(attempts: int, *, throttled: bool, throttle_pause_s: float = THROTTLE_PAUSE_S) -> int:
     """How long (ms) a part waits that the SMSC refused for now (R11); it is tried again until its validity ends.
 
-    Throttled (0x58, 0x14): ``throttle_pause_s``, for the link slows down as a whole. Other temporary refusals (0x08,
-    0x64, 0xFE, 0xFF): 2 s, doubling with the ``attempts`` made so far (from 1) up to 60 s.
+    The first wait is ``throttle_pause_s`` when throttled (0x58, 0x14), as long as its link pauses, and 2 s after other
+    temporary refusals (0x08, 0x64, 0xFE, 0xFF). It doubles with the ``attempts`` made so far (from 1) up to 60 s: one
+    number that is refused for ever must not come back at every turn and take its link's time.
     """
-    if throttled:
-        return round(throttle_pause_s * 1000)
-    doublings = min(max(attempts, 1) - 1, 8)
-    return min(_REFUSAL_FIRST_MS << doublings, _REFUSAL_LONGEST_MS)
+    first_ms = round(throttle_pause_s * 1000) if throttled else _REFUSAL_FIRST_MS
+    doublings = min(max(attempts, 1) - 1, 16)
+    return min(first_ms << doublings, max(first_ms, _REFUSAL_LONGEST_MS))
 
 
 def reconnect_delay_s(

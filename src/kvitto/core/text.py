@@ -22,9 +22,7 @@ __all__ = [
     "Piece",
     "Unmatched",
     "binary_piece",
-    "choose_encoding",
     "count_parts",
-    "count_units",
     "decode_text",
     "from_gsm",
     "is_gsm",
@@ -170,17 +168,6 @@ def _to_ucs2(text: str) -> bytes:
 
 
 # --- sizes -----------------------------------------------------------------------------------------------------------
-
-
-def choose_encoding(text: str) -> Encoding:
-    """GSM when every character is in its tables, else UCS-2 (R56)."""
-    return Encoding.GSM if is_gsm(text) else Encoding.UCS2
-
-
-def count_units(text: str) -> int:
-    """Septets of a GSM text (extension characters are two), 16-bit units of another."""
-    octets = to_gsm(text)
-    return len(octets) if octets is not None else len(_to_ucs2(text)) // 2
 
 
 def count_parts(text: str, *, alphabet: Alphabet = Alphabet.GSM, sixteen_bit: bool = False) -> int:

@@ -104,7 +104,8 @@ class LinkConfig:
     ``window``: submit_sm in flight per bind. ``rate``: parts a second over all binds, 0 for no limit.
     ``reconnect_min_s``, doubling to ``reconnect_max_s``: pauses before connecting again; the latter also after refused
     credentials (R13). ``late_response_s``: how long an answer is still understood (R7). ``receipt_answer_s``: a receipt
-    not stored by then is answered 0x64 (R8). ``throttle_pause_s``: how long a throttled part waits (R11).
+    not stored by then is answered 0x64 (R8). ``throttle_pause_s``: how long the link pauses after a throttle, and its
+    part waits at first (R11).
     """
 
     name: str
@@ -171,7 +172,7 @@ class Link:
         self.rules = config.rules
         self.clock = clock
         self.listener = listener
-        self.pacer = Pacer(config.rate, clock.monotonic())
+        self.pacer = Pacer(config.rate, clock.monotonic(), config.throttle_pause_s)
         self.reconnects = 0
         self.throttles = 0
         self.stopping = False
@@ -204,9 +205,14 @@ class Link:
         now = self.clock.monotonic()
         return max(0.0, self.pacer.ready_at(now) - now)
 
-    def throttled(self, command_status: int) -> None:
-        """The SMSC said 0x58 or 0x14: pause, then go on at half the rate (R11, docs/smpp.md 1.10)."""
+    def throttled(self, command_status: int, *, slows: bool) -> None:
+        """The SMSC said 0x58 or 0x14: pause, then go on at half the rate (R11, docs/smpp.md 1.10).
+
+        Not ``slows``: it is counted only, for it says something of its part and nothing new of the link.
+        """
         self.throttles += 1
+        if not slows:
+            return
         if not self.pacer.throttled:
             self.log.warning("link.throttled", command_status=status_name(command_status))
         self.pacer.slow_down(self.clock.monotonic())

@@ -25,6 +25,7 @@ from kvitto.core.errors import StoreUnavailable
 from kvitto.core.model import Claimed, PartKey
 from kvitto.core.receipt import CommandClass, LinkRules
 from kvitto.core.retry import refusal_delay_ms
+from kvitto.core.throttle import Offenders
 from kvitto.dispatch.keeper import Keeper
 from kvitto.dispatch.link import Bind, Link
 from kvitto.dispatch.parts import Outgoing, PartMaker, Unsendable
@@ -59,6 +60,7 @@ class Submitter:
         self._poll_s = poll_s
         self._maker = PartMaker(link.rules)
         self._overrides = _overrides(link.rules)
+        self._offenders = Offenders()
         self._answers: Keeper[SubmitAnswer] = Keeper(self._write_answers, self._stored)
         self._fates: Keeper[SubmitFate] = Keeper(self._write_fates, self._stored)
         self._waiting: deque[list[Outgoing]] = deque()  # claimed, and no bind had room: rare, a window at most
@@ -293,7 +295,8 @@ class Submitter:
             return [SubmitAnswer(key, now, command_status, "") for key in part.keys]
         throttled = command_status in _THROTTLES
         if throttled:
-            self._link.throttled(command_status)
+            alone = self._offenders.blame(part.keys[0], self.answers_by_class[StatusClass.OK])
+            self._link.throttled(command_status, slows=not alone)
         elif kind is StatusClass.BIND:
             bind.drain(f"the SMSC answers {status_name(command_status)}")
         log.info("submit.postponed", message_id=message_id, command_status=status_name(command_status))

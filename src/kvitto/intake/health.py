@@ -1,8 +1,8 @@
 """Doors that belong to no dialect: is it alive, is it ready, and what can be asked of it.
 
-``/livez`` says that the process answers; ``/readyz`` that a batch could be stored now, or what is wrong; ``/docs``
-lists every dialect's OpenAPI document in one page without foreign scripts; ``/openapi/NAME.json`` is the document
-itself.
+``/livez`` says that the process answers; ``/readyz`` that a batch could be stored now, or what is wrong; ``/metrics``
+what has been counted (docs/metrics.md); ``/docs`` lists every dialect's OpenAPI document in one page without foreign
+scripts; ``/openapi/NAME.json`` is the document itself.
 
 Must not know: dialects, the store's inside. Next: ``kvitto.intake.doors``.
 """
@@ -16,8 +16,9 @@ from typing import Any, Final
 from kvitto.core.errors import StoreUnavailable
 from kvitto.intake.exchange import Outcome, Request, Response
 from kvitto.intake.routing import Router
+from kvitto.telemetry import METRICS_TYPE, Samples, write_metrics
 
-__all__ = ["CHECK_S", "Health", "docs_page", "open_docs"]
+__all__ = ["CHECK_S", "Health", "docs_page", "open_docs", "open_metrics"]
 
 CHECK_S: Final = 5.0
 """Seconds that the store may take to write and read one row before it counts as away."""
@@ -76,6 +77,25 @@ def _json(status: int, document: object) -> Response:
     return Response(status, json.dumps(document, separators=(",", ":")).encode(), _JSON)
 
 
+# --- metrics -------------------------------------------------------------------------------------------------------
+
+
+def open_metrics(router: Router, read: Callable[[], Awaitable[Samples]]) -> None:
+    """Add ``/metrics``. Those who ask at once share one reading: it counts rows, and anybody may ask."""
+    reading: asyncio.Task[bytes] | None = None
+
+    async def write() -> bytes:
+        return write_metrics(await read())
+
+    async def answer(request: Request) -> Response:
+        nonlocal reading
+        if reading is None or reading.done():
+            reading = asyncio.ensure_future(write())
+        return Response(200, await asyncio.shield(reading), METRICS_TYPE)
+
+    router.add("GET", "/metrics", answer)
+
+
 # --- documents -----------------------------------------------------------------------------------------------------
 
 
@@ -109,7 +129,7 @@ _STYLE: Final = (
 def docs_page(documents: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the HTML page: every operation of every document, its parameters, bodies and answers."""
     parts = ["<h1>Kvitto</h1><p>Every dialect is a view of the same messages. Health: <code>/livez</code>,"]
-    parts.append(" <code>/readyz</code>.</p>")
+    parts.append(" <code>/readyz</code>. Counters: <code>/metrics</code>.</p>")
     for name, document in documents.items():
         info = document.get("info", {})
         parts.append(f"<h2>{_text(info.get('title', name))}</h2><p>{_text(info.get('description', ''))}</p>")

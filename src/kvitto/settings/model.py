@@ -24,7 +24,6 @@ from kvitto.core.receipt import (
     LinkRules,
     LongText,
     MessageState,
-    PartReceipts,
     TextReceipts,
 )
 from kvitto.settings.showing import shown
@@ -136,7 +135,6 @@ Networks = Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], 
 Number = Annotated[int, BeforeValidator(_hex_or_decimal)]
 State = Annotated[MessageState, BeforeValidator(_state)]
 StatWords = Annotated[Mapping[str, State], AfterValidator(MappingProxyType), BeforeValidator(_from_json)]
-ErrorTable = Annotated[Mapping[Number, int], AfterValidator(MappingProxyType), BeforeValidator(_from_json)]
 StatusTable = Annotated[Mapping[Number, CommandClass], AfterValidator(MappingProxyType), BeforeValidator(_from_json)]
 LinkName = Annotated[str, AfterValidator(_link_name)]
 
@@ -160,7 +158,7 @@ class Server(Section):
 
 
 class Http(Section):
-    """The HTTP side: vendor APIs, `/docs`, `/livez`, `/readyz`."""
+    """The HTTP side: vendor APIs, `/docs`, `/livez`, `/readyz`, `/metrics`."""
 
     host: str = "127.0.0.1"
     """Address to listen on; `0.0.0.0` or `::` for all. `--host` overrides."""
@@ -198,7 +196,7 @@ class Store(Section):
 
 
 class Receipts(Section):
-    """How long receipts are waited for, tried again and kept. The waiting rules of every link."""
+    """How long receipts are waited for and tried again. The waiting rules of every link."""
 
     dlr_grace_s: WholeSeconds = 3_600
     """How long after a message's validity its receipt is awaited before it ends as UNKNOWN (seconds; R44)."""
@@ -208,10 +206,6 @@ class Receipts(Section):
     """A parked receipt may be adopted by the one part in doubt that fits it after this long (seconds; R33)."""
     adopt_within_s: WholeSeconds = 300
     """... if the part was submitted this near to the receipt's submit date (seconds; R33)."""
-    raw_keep_days: Positive = 30
-    """How long raw PDUs of receipts are kept (days; R25)."""
-    map_keep_days: Positive = 30
-    """How long after its submit a receipt still finds its message (days; R45)."""
 
 
 class Bind(StrEnum):
@@ -294,20 +288,12 @@ class Link(Section):
     template: Annotated[str, AfterValidator(_receipt_template)] = ""
     """Regular expression for receipt texts without labels; named groups `id`, `stat`, `err`, `sub`, `dlvrd`,
     `submit_date`, `done_date`, `text` (R25)."""
-    part_receipts: PartReceipts = PartReceipts.AUTO
-    """Whether each part of a long text gets its receipt, or one stands for the whole (R39)."""
-    part_wait_s: WholeSeconds = 600
-    """With `auto`: silence after which one delivered part stands for the whole (seconds; R39)."""
     accepted_is_final: bool = False
     """The SMSC sends nothing after ACCEPTD: the message then ends as UNKNOWN with the note `accepted_only` (R40)."""
     intermediate: bool = False
     """Ask for intermediate notifications too (registered_delivery 0x11)."""
     resend_in_doubt: bool = False
     """Send again what was written and never answered; subscribers may then get it twice (R12)."""
-    err: Literal["vendor", "gsm"] = "vendor"
-    """Whether the numbers of `err:` are the SMSC's own or GSM MAP errors."""
-    err_table: ErrorTable = Field(default_factory=dict)
-    """The SMSC's `err:` number to an Infobip error id: `{ "27" = 27 }`."""
     status_overrides: StatusTable = Field(default_factory=dict)
     """Refusals that mean something else at this SMSC: `{ "0x45" = "temporary" }`; keys are command_status."""
     default_alphabet: Alphabet = Alphabet.GSM
@@ -342,8 +328,6 @@ class Callbacks(Section):
     """Connections to all endpoints together (number)."""
     connect_s: Seconds = 5.0
     """For name, address and TLS connection (seconds)."""
-    timeout_s: Seconds = 10.0
-    """For the whole attempt, where the dialect sets no time of its own (seconds)."""
     response_limit_bytes: Positive = 64 * 1024
     """Most of an answer that is read (bytes); what it says beyond is not looked at."""
 
@@ -421,7 +405,6 @@ class Settings(Section):
 
     def link_rules(self, link: Link) -> LinkRules:
         """What the operator told about one link's receipts, ids and texts, as the core wants it."""
-        day_s = 86_400
         waits = self.receipts
         return LinkRules(
             time_zone=ZoneInfo(link.time_zone),
@@ -431,15 +414,9 @@ class Settings(Section):
             template=re.compile(link.template) if link.template else None,
             accepted_is_final=link.accepted_is_final,
             intermediate=link.intermediate,
-            part_receipts=link.part_receipts,
-            part_wait_s=link.part_wait_s,
-            err_gsm=link.err == "gsm",
-            err_table=link.err_table,
             submit_id=link.submit_id,
             receipt_id=link.receipt_id,
             park_s=waits.park_s,
-            map_keep_s=waits.map_keep_days * day_s,
-            raw_keep_s=waits.raw_keep_days * day_s,
             dlr_grace_s=waits.dlr_grace_s,
             adopt_after_s=waits.adopt_after_s,
             adopt_within_s=waits.adopt_within_s,

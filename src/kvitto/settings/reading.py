@@ -5,8 +5,11 @@ names the file or variable to correct. Nothing is guessed: no file is looked for
 """
 
 import contextlib
+import copy
 import difflib
+import functools
 import json
+import operator
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -47,10 +50,13 @@ def load(
         if value is not None:
             gathered.put(tuple(key.split(".")), value, "command line")
     gathered.name_groups()
+    wrong = _hidden_problems(gathered)
     try:
         settings = Settings.model_validate(gathered.tree)
     except ValidationError as error:
-        raise SettingsError([_problem(dict(detail), gathered.origins) for detail in error.errors()]) from None
+        raise SettingsError([*_problems(error, gathered.origins), *wrong]) from None
+    if wrong:
+        raise SettingsError(wrong)
     settings._origins.update(gathered.origins)
     problems = [
         SettingsProblem(key=key, value=in_problem(key, value), reason=reason, source=origin_of(gathered.origins, key))
@@ -61,12 +67,35 @@ def load(
     return settings
 
 
+def _problems(error: ValidationError, origins: Mapping[str, str]) -> list[SettingsProblem]:
+    return [_problem(dict(detail), origins) for detail in error.errors()]
+
+
+def _hidden_problems(gathered: "_Gathered") -> list[SettingsProblem]:
+    """What is wrong with values that a later source replaced: they come into force when that source is gone."""
+    found: list[SettingsProblem] = []
+    for path, value, source in gathered.hidden:
+        key = ".".join(path)
+        tree = copy.deepcopy(gathered.tree)
+        functools.reduce(operator.getitem, path[:-1], tree)[path[-1]] = value
+        try:
+            Settings.model_validate(tree)
+        except ValidationError as error:
+            problems = _problems(error, {**gathered.origins, key: source})
+            found += [problem for problem in problems if f"{problem.key}.".startswith(f"{key}.")]
+    return found
+
+
 class _Gathered:
-    """Raw values from all sources, as one tree, and for each dotted key where it came from."""
+    """Raw values from all sources, as one tree, and for each dotted key where it came from.
+
+    ``hidden``: values that a later source replaced, with the source they came from.
+    """
 
     def __init__(self) -> None:
         self.tree: dict[str, Any] = {}
         self.origins: dict[str, str] = {}
+        self.hidden: list[tuple[tuple[str, ...], object, str]] = []
 
     def add_file(self, path: Path) -> None:
         try:
@@ -103,8 +132,11 @@ class _Gathered:
                 # A text where a table belongs stays, and is refused as such.
                 return
             table = inner
+        key = ".".join(path)
+        if path[-1] in table and key in self.origins:
+            self.hidden.append((path, table[path[-1]], self.origins[key]))
         table[path[-1]] = value
-        self.origins[".".join(path)] = source
+        self.origins[key] = source
 
     def name_groups(self) -> None:
         """A link's group is its own name where nothing else is said."""

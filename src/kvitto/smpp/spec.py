@@ -29,9 +29,7 @@ __all__ = [
     "Tlv",
     "classify",
     "command_name",
-    "message_state_name",
     "status_name",
-    "tlv_name",
 ]
 
 RESPONSE_BIT: Final = 0x80000000
@@ -400,19 +398,3 @@ def command_name(command_id: int) -> str:
         return CommandId(command_id).name.lower()
     except ValueError:
         return f"0x{command_id:08X}"
-
-
-def tlv_name(tag: int) -> str:
-    """``message_state`` for 0x0427; ``0x1401`` for an unknown or vendor tag (R1)."""
-    try:
-        return Tlv(tag).name.lower()
-    except ValueError:
-        return f"0x{tag:04X}"
-
-
-def message_state_name(state: int) -> str:
-    """``DELIVERED`` for 2; ``0x63`` for a number outside the table."""
-    try:
-        return MessageState(state).name
-    except ValueError:
-        return f"0x{state:02X}"

@@ -311,6 +311,9 @@ class Store(Protocol):
     async def count_backlog(self) -> dict[str, int]:
         """Numbers for health and metrics: queued, in doubt, parked, callbacks pending."""
 
+    def count_commits(self) -> tuple[int, int]:
+        """Transactions that this process has committed, and verbs that they answered."""
+
 
 class CallbackTaker(Protocol):
     """The callback sender's door, called in the event loop."""

@@ -2,9 +2,9 @@
 
 Conventions: ``*_at`` are BIGINT milliseconds since the epoch, UTC. Ids of batches and messages are 26-character
 ULIDs; a message's id tells its batch's (``kvitto.core.ids``), so no table has both where one does. Words (status,
-reason, state)
-are stored as words, for people who look with a database shell. Lists and mappings are JSON text. Every table carries
-``account_id``. Nothing here is per process: ``node`` and ``leased_by`` name the process that holds a claim.
+reason, state) are stored as words, for people who look with a database shell. Lists and mappings are JSON text. Every
+table of customers' data carries ``account_id``. Nothing here is per process: ``node`` and ``leased_by`` name the
+process that holds a claim.
 
 Must not know: how the rows are used (``kvitto.store.verbs``), how they came to be (``kvitto.store.migrations``).
 """
@@ -41,6 +41,7 @@ __all__ = [
     "parked_key",
     "part",
     "receipt",
+    "sealed",
     "serial",
     "token",
 ]
@@ -157,7 +158,6 @@ message = Table(
         sqlite_where=Column("deadline_at").is_not(None),
         postgresql_where=Column("deadline_at").is_not(None),
     ),
-    Index("message_recipient", "recipient", "id"),
     sqlite_with_rowid=False,
 )
 
@@ -311,6 +311,13 @@ callback = Table(
         sqlite_where=Column("next_attempt_at").is_not(None),
         postgresql_where=Column("next_attempt_at").is_not(None),
     ),
+)
+
+sealed = Table(
+    "sealed",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False, comment="a known text under the database's key (kvitto.store.keycheck)"),
 )
 
 feedback = Table(

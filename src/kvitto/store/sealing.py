@@ -3,10 +3,9 @@ data.
 
 The key is a file of its own (``kvitto.key``, mode 0600), so that a copy of the database alone gives nothing away.
 Tokens and passwords are not sealed: only their hashes are kept. Must not know: what is sealed. Next:
-``kvitto.store.schema``.
+``kvitto.store.keycheck``, which sees to it that key and database belong together.
 """
 
-import contextlib
 import os
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,7 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from kvitto.core.errors import KvittoError
 
-__all__ = ["KEY_FILE", "Seal", "SealBroken", "load_seal"]
+__all__ = ["KEY_FILE", "Seal", "SealBroken", "make_key", "read_seal"]
 
 KEY_FILE: Final = "kvitto.key"
 
@@ -58,32 +57,41 @@ class Seal:
             ) from broken
 
 
-def load_seal(data_dir: Path) -> Seal:
-    """Return the seal of a data directory; both are made on first use.
+def read_seal(data_dir: Path) -> Seal | None:
+    """Return the seal of a data directory, None when it has no key file.
 
-    Two processes that start at once agree on one key: it is written aside and linked into place, and the first one
-    wins. Raises: SealBroken when the file holds no key; OSError as the file system has it.
+    Raises: SealBroken when the file cannot be read or holds no key.
     """
     path = data_dir / KEY_FILE
-    if not path.exists():
-        data_dir.mkdir(parents=True, exist_ok=True)
-        _create(path, Fernet.generate_key())
     try:
         return Seal(path.read_bytes().strip())
+    except FileNotFoundError:
+        return None
     except SealBroken as wrong:
         raise SealBroken(f"{path}: {wrong}") from wrong
+    except OSError as wrong:
+        raise SealBroken(f"{path}: {wrong.strerror}") from wrong
 
 
-def _create(path: Path, key: bytes) -> None:
+def make_key(data_dir: Path) -> bool:
+    """Make a key file, and the directory; returns False when there is one already.
+
+    Two processes that start at once agree on one key: it is written aside and linked into place, and the first one
+    wins. Raises: OSError as the file system has it.
+    """
+    path = data_dir / KEY_FILE
+    data_dir.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.{os.getpid()}")
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(key + b"\n")
+            file.write(Fernet.generate_key() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
+        try:
             os.link(aside, path)
+        except FileExistsError:
+            return False
     finally:
         aside.unlink()
     directory = os.open(path.parent, os.O_RDONLY)
@@ -91,3 +99,4 @@ def _create(path: Path, key: bytes) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+    return True

@@ -353,6 +353,10 @@ class SqlStore:
         """See ``Store.count_backlog``."""
         return await self._read(queries.backlog)
 
+    def count_commits(self) -> tuple[int, int]:
+        """See ``Store.count_commits``."""
+        return self.commits.transactions, self.commits.items
+
 
 def _replace_secret(account: Account, secret: str) -> Account:
     return replace(account, callback_secret=secret)

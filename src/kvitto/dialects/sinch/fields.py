@@ -15,15 +15,17 @@ from typing import Final
 
 from kvitto.core.msisdn import clean
 from kvitto.core.text import is_gsm
+from kvitto.core.urls import Target, parse_target
 from kvitto.dialects.base import DialectError
 from kvitto.dialects.sinch.errors import bad_format
 from kvitto.dialects.sinch.times import parse_timestamp
-from kvitto.dialects.sinch.wire import SENDER_NAME_MAX_CHARS
+from kvitto.dialects.sinch.wire import SENDER_NAME_MAX_CHARS, URL_MAX_CHARS
 
 __all__ = [
     "find_sender",
-    "is_url",
+    "is_callback_url",
     "read_base64",
+    "read_callback_url",
     "read_hex",
     "read_parameters",
     "read_recipients",
@@ -94,17 +96,24 @@ def find_sender(value: str) -> str | None:
 
 
 def read_url(field: str, value: str) -> str:
-    """Return the URL as sent; it is an http or https one."""
-    if not is_url(value):
+    """Return the URL as sent; it is an http or https one, and who fetches it is not us."""
+    found = _URL.fullmatch(value)
+    if found is None or int(found[1] or 0) > _PORT_MAX:
         raise bad_format(field, "not an http or https URL")
     return value
 
 
+def read_callback_url(field: str, value: str) -> str:
+    """Return the URL as sent; it is one that callbacks can go to. One that is too long is for the limits to refuse."""
+    if len(value) <= URL_MAX_CHARS and not is_callback_url(value):
+        raise bad_format(field, "not an http or https URL, or one with user information")
+    return value
+
+
 @lru_cache(maxsize=256)
-def is_url(value: str) -> bool:
-    """Whether this is an http or https URL."""
-    found = _URL.fullmatch(value)
-    return found is not None and int(found[1] or 0) <= _PORT_MAX
+def is_callback_url(value: str) -> bool:
+    """Whether callbacks can go there, as far as the form of the URL tells."""
+    return isinstance(parse_target(value), Target)
 
 
 def read_time(field: str, value: str, *, in_query: bool = False) -> int:

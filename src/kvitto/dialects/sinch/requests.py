@@ -165,7 +165,7 @@ def _submission(
     send_at, expire_at = _read_times(given)
     parts = _read_parts(given.max_number_of_message_parts)
     if given.callback_url is not None:
-        fields.read_url("callback_url", given.callback_url)
+        fields.read_callback_url("callback_url", given.callback_url)
     content = shape.read(given, parts)
     _check_limits(given, sender, parts, account)
     shape.check(given, content)
@@ -235,7 +235,7 @@ def _plain_submission(given: BatchIn, account: Account) -> Submission | None:
         if group:
             return None
     sender = fields.find_sender(given.sender)
-    if sender is None or (url is not None and not fields.is_url(url)):
+    if sender is None or (url is not None and not fields.is_callback_url(url)):
         return None
     # In the order of the fields: names cost a microsecond each for every message (core.model).
     return Submission(
@@ -444,7 +444,7 @@ def _read_changes(update: BatchUpdateIn) -> _Changes:
     if update.sender:
         fields.read_sender("from", update.sender)
     if update.callback_url is not UNSET and update.callback_url is not None:
-        fields.read_url("callback_url", update.callback_url)
+        fields.read_callback_url("callback_url", update.callback_url)
     _read_times(update)
     if isinstance(update.max_number_of_message_parts, str):
         _read_parts(update.max_number_of_message_parts)

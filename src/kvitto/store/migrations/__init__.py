@@ -9,6 +9,9 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
+
+from kvitto.core.errors import StoreUnavailable
 
 __all__ = ["HEAD", "upgrade"]
 
@@ -18,9 +21,12 @@ HEAD: Final = "head"
 def upgrade(url: str) -> None:
     """Create or upgrade the tables behind ``sqlite:///PATH`` or ``postgresql://...``.
 
-    Raises: ``StoreUnavailable`` if the database cannot be reached.
+    Raises: ``StoreUnavailable`` if the database cannot be reached, or was made by a newer version.
     """
     config = Config()
     config.set_main_option("script_location", str(files("kvitto.store.migrations")))
     config.attributes["url"] = url
-    command.upgrade(config, HEAD)
+    try:
+        command.upgrade(config, HEAD)
+    except CommandError as error:
+        raise StoreUnavailable(f"the tables cannot be upgraded, a newer version may have made them: {error}") from error

@@ -8,7 +8,7 @@ import asyncpg
 from alembic import context
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from kvitto.core.errors import StoreUnavailable
@@ -47,9 +47,12 @@ def _migrate_sqlite(url: str) -> None:
 async def _migrate_postgres(url: str) -> None:
     from sqlalchemy.ext.asyncio import create_async_engine  # not needed, and slow to import, on SQLite
 
-    engine = create_async_engine(
-        url.replace("postgresql://", "postgresql+asyncpg://", 1), poolclass=NullPool, hide_parameters=True
-    )
+    try:
+        engine = create_async_engine(
+            url.replace("postgresql://", "postgresql+asyncpg://", 1), poolclass=NullPool, hide_parameters=True
+        )
+    except (ArgumentError, ValueError) as error:
+        raise StoreUnavailable("the database's URL cannot be read: postgresql://USER:PASSWORD@HOST:PORT/DB") from error
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
@@ -64,7 +67,9 @@ def _migrate(url: str) -> None:
             _migrate_sqlite(url)
         else:
             asyncio.run(_migrate_postgres(url))
-    except (OperationalError, DBAPIError, OSError, asyncpg.PostgresError, sqlite3.OperationalError) as error:
+    except DBAPIError as error:  # its own words come with a link to SQLAlchemy's pages, the driver's do not
+        raise StoreUnavailable(f"the tables cannot be made or upgraded: {error.orig}") from error
+    except (OSError, asyncpg.PostgresError, sqlite3.OperationalError) as error:
         raise StoreUnavailable(f"the tables cannot be made or upgraded: {error}") from error
 
 

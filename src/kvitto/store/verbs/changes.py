@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Select, bindparam, func, insert, literal, select, update
 
-from kvitto.core.ids import batch_of
+from kvitto.core.ids import batch_of, message_range
 from kvitto.core.model import BatchReport, CallbackDue, CallbackState, ContentKind, MessageView, Notify, StatusCount
 from kvitto.core.status import (
     FINAL,
@@ -534,6 +534,11 @@ class Changes:
         """A message that was stored with its end already (an abort at admission): event and callbacks."""
         self._note_change(loaded, late=False)
 
+    def note(self, loaded: Loaded, part: PartRecord) -> None:
+        """Keep what befell a part and left its message's status alone, for the story; nobody is called back."""
+        view = loaded.view()._replace(status=part.status, reason=part.reason, since_at=part.since_at, error=part.error)
+        self._events.append((loaded, view, False))
+
     def _note_change(self, loaded: Loaded, *, late: bool) -> None:
         final = loaded.record.status in FINAL
         notify = loaded.notify
@@ -648,7 +653,8 @@ def report_of(tx: Tx, batch_id: str, loaded: Loaded, full: bool) -> BatchReport:
 
 def count_ends(tx: Tx, batch_id: str, *, full: bool) -> tuple[int, tuple[StatusCount, ...]]:
     """Count a batch's messages, each at its first end (R45); returns how many they are, too."""
-    rows = tx.run(_COUNT_BY_STATUS, first=batch_id[:22] + "0001", last=batch_id[:22] + "ZZZZ")
+    first, last = message_range(batch_id)
+    rows = tx.run(_COUNT_BY_STATUS, first=first, last=last)
     return len(rows), count_by_status(rows, full=full)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import bindparam, insert, literal, select, update
 
 from kvitto.core.matching import fold
-from kvitto.core.model import Claimed, PartKey
+from kvitto.core.model import Claimed, Notify, PartKey
 from kvitto.core.status import Answered, PartState, Reason, Refused, Status, WaitOver, Withdrawn
 from kvitto.store import schema as t
 from kvitto.store.api import SubmitAnswer, SubmitFate
@@ -276,9 +276,42 @@ def load_for_parts(tx: Tx, keys: Sequence[PartKey]) -> dict[str, Loaded]:
     return loaded
 
 
+_PLAIN: Final = Statement(
+    lambda r: (
+        select(t.message.c.id)
+        .select_from(
+            r.join(t.part, (t.part.c.message_id == r.c.id) & (t.part.c.part_no == 1))
+            .join(t.message, t.message.c.id == t.part.c.message_id)
+            .join(t.batch, t.batch.c.id == batch_key(t.message.c.id))
+        )
+        .where(
+            t.OPEN,
+            t.message.c.parts == 1,
+            t.message.c.status == str(Status.QUEUED),
+            t.message.c.error_source == "none",
+            t.batch.c.notify != str(Notify.CHANGES),
+        )
+        .with_for_update(of=t.message)
+    ),
+    id=Str,
+)
+_DISPATCH_PLAIN: Final = Statement(
+    lambda r: (
+        update(t.message)
+        .values(status=str(Status.DISPATCHED), reason=str(Reason.ACCEPTED), since_at=r.c.at)
+        .where(t.message.c.id == r.c.id)
+    ),
+    id=Str,
+    at=Int,
+)
+
+
 def record_answers(tx: Tx, scope: Scope, items: Sequence[Answers]) -> list[list[tuple[str, str]]]:
     """Store answers; returns, per item, the (group, folded id) pairs that became known, for parked receipts."""
-    loaded = load_for_parts(tx, [answer.key for item in items for answer in item.answers])
+    plain = _plain(tx, items)
+    others = [answer.key for item in items for answer in item.answers if answer.key[0] not in plain]
+    loaded = load_for_parts(tx, others) if others else {}
+    dispatched: list[tuple[str, int]] = []
     lone: list[tuple[Any, ...]] = []
     named: list[tuple[Any, ...]] = []
     known: list[list[tuple[str, str]]] = []
@@ -286,25 +319,45 @@ def record_answers(tx: Tx, scope: Scope, items: Sequence[Answers]) -> list[list[
     for item in items:
         found: list[tuple[str, str]] = []
         for answer in item.answers:
-            one = loaded.get(answer.key.message_id)
-            if one is None:
-                continue  # deleted by retention or replaced while its answer was on the way
-            _answer(changes, one, answer)
-            if answer.command_status != 0:
-                continue
             folded = fold(answer.smsc_message_id) or None
             row = (*answer.key, answer.smsc_message_id, folded, answer.at)
-            # Taken by this answer; else a receipt came first, or the answer came twice, and only the id is new.
-            (lone if changes.give_lone_part(answer.key) else named).append(row)
+            if answer.key[0] in plain:
+                dispatched.append((answer.key[0], answer.at))
+                lone.append(row)
+            else:
+                one = loaded.get(answer.key[0])
+                if one is None:
+                    continue  # deleted by retention or replaced while its answer was on the way
+                _answer(changes, one, answer)
+                if answer.command_status != 0:
+                    continue
+                # Taken by this answer; else a receipt came first, or the answer came twice, and only the id is new.
+                (lone if changes.give_lone_part(answer.key) else named).append(row)
             if folded:
                 found.append((item.group, folded))
         known.append(found)
     changes.write()
-    if lone:
-        tx.run(_TAKE_LONE_PARTS, lone)
-    if named:
-        tx.run(NAME_PARTS, named)
+    for statement, rows in ((_DISPATCH_PLAIN, dispatched), (_TAKE_LONE_PARTS, lone), (NAME_PARTS, named)):
+        if rows:
+            tx.run(statement, rows)
     return known
+
+
+def _plain(tx: Tx, items: Sequence[Answers]) -> set[str]:
+    """The messages of which nothing but "the SMSC has it" can be said now: nearly all, and the way is short for them.
+
+    One part, written or in doubt, one answer with status 0, no error so far, nobody to call back: the status machine
+    makes each of them DISPATCHED, ``accepted``, at the answer's time (a test holds it to that).
+    """
+    ids = [answer.key[0] for item in items for answer in item.answers if answer.command_status == 0]
+    if not ids:
+        return set()
+    plain = {row[0] for row in tx.run(_PLAIN, [(one,) for one in ids])}
+    if len(ids) != sum(len(item.answers) for item in items):
+        plain -= {answer.key[0] for item in items for answer in item.answers if answer.command_status != 0}
+    if len(set(ids)) != len(ids):
+        plain -= {one for one in ids if ids.count(one) > 1}
+    return plain
 
 
 def _answer(changes: Changes, one: Loaded, answer: SubmitAnswer) -> None:
@@ -315,7 +368,9 @@ def _answer(changes: Changes, one: Loaded, answer: SubmitAnswer) -> None:
     if answer.temporary and answer.late and _state_of(one, part_no) is PartState.WRITTEN:
         return  # of a submit that was given up and has been repeated since: the repetition's answer counts
     event = Refused(part_no, at, status, answer.temporary)
-    changes.apply(one, event, due_at=answer.retry_at if answer.temporary else None)
+    part = changes.apply(one, event, due_at=answer.retry_at if answer.temporary else None).part
+    if answer.temporary and part is not None:  # the part forgets it when it is sent again; the story must not
+        changes.note(one, part)
     if answer.temporary and one.cancelled:  # the customer cancelled while it was on its way, and it came back
         changes.apply(one, Withdrawn(at, Status.CANCELLED, Reason.CANCELLED))
 

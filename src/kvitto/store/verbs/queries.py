@@ -5,21 +5,25 @@ that exists, and the page is then fetched by those combinations. Must not know: 
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import and_, bindparam, case, exists, func, literal, or_, select
 
-from kvitto.core.ids import batch_of
+from kvitto.core.ids import batch_of, message_range
 from kvitto.core.model import (
     Batch,
     BatchFilter,
     BatchPage,
     BatchReport,
+    CallbackState,
     MessageFilter,
     MessagePage,
     MessageView,
+    ReceiptOutcome,
 )
+from kvitto.core.status import FINAL, Status
 from kvitto.store import schema as t
 from kvitto.store.api import InDoubtPart, TraceEntry
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx, Whole
@@ -198,7 +202,8 @@ _MESSAGE_IN_BATCH: Final = Statement(
 
 
 def _span(batch_id: str) -> dict[str, str]:
-    return {"first": batch_id[:22] + "0001", "last": batch_id[:22] + "ZZZZ"}
+    first, last = message_range(batch_id)
+    return {"first": first, "last": last}
 
 
 def _visible(send_at: int | None, cancelled_at: int | None, now: int) -> bool:
@@ -427,6 +432,7 @@ _STORY_PARTS: Final = Statement(
         _of_part("error_source"),
         _of_part("error_command_status"),
         _of_part("since_at"),
+        t.message.c.parts,
     ).select_from(r.join(t.part, t.part.c.message_id == r.c.id).join(t.message, t.message.c.id == t.part.c.message_id)),
     id=Str,
 )
@@ -449,7 +455,12 @@ _STORY_RECEIPTS: Final = Statement(
 _STORY_EVENTS: Final = Statement(
     lambda r: (
         select(
-            t.event.c.message_id, t.event.c.at, t.event.c.status, t.event.c.reason, t.event.c.error_text, t.event.c.seq
+            t.event.c.message_id,
+            t.event.c.at,
+            t.event.c.status,
+            t.event.c.reason,
+            t.event.c.error_text,
+            t.event.c.error_command_status,
         )
         .select_from(r.join(t.event, t.event.c.message_id == r.c.id))
         .order_by(t.event.c.seq)
@@ -486,11 +497,14 @@ def story(tx: Tx, message_or_number: str) -> list[TraceEntry]:
         ids = [(row[0],) for row in tx.run(_BY_NUMBER, recipient=message_or_number)]
     if not ids:
         return []
+    parts, receipts, events = tx.run(_STORY_PARTS, ids), tx.run(_STORY_RECEIPTS, ids), tx.run(_STORY_EVENTS, ids)
+    adopted = {(row[0], row[1]) for row in receipts if row[4] == ReceiptOutcome.ADOPTED}
     entries = [
         *_told_admission(tx, ids),
-        *_told_parts(tx, ids),
-        *_told_receipts(tx, ids),
-        *_told_events(tx, ids),
+        *[entry for row in parts for entry in _told_part(row, (row[0], row[1]) in adopted)],
+        *_told_dispatch(parts, adopted, events),
+        *_told_receipts(receipts),
+        *[entry for row in events for entry in _told_event(row)],
         *_told_callbacks(tx, ids),
     ]
     return [entry for _, entry in sorted(enumerate(entries), key=lambda pair: (pair[1].at, pair[0]))]
@@ -499,28 +513,53 @@ def story(tx: Tx, message_or_number: str) -> list[TraceEntry]:
 def _told_admission(tx: Tx, ids: Sequence[tuple[str]]) -> list[TraceEntry]:
     entries = []
     for row in tx.run(_STORY_HEAD, ids):
-        later = f", to be sent at {row[7]}" if row[7] is not None and row[7] > row[1] else ""
+        later = f", to be sent at {_iso(row[7])}" if row[7] is not None and row[7] > row[1] else ""
         text = f"accepted by the {row[5]} dialect from {row[6] or '-'}, {row[2]} part(s){later}"
         entries.append(TraceEntry(row[1], "admission", row[0], text))
     return entries
 
 
-def _told_parts(tx: Tx, ids: Sequence[tuple[str]]) -> list[TraceEntry]:
-    entries = []
-    for row in tx.run(_STORY_PARTS, ids):
-        entries.append(TraceEntry(row[3], "submit", row[0], f"part {row[1]} written to link {row[2]}"))
-        if row[4] is not None:
-            text = f"part {row[1]} taken by the SMSC as {row[5]!r}"
-            entries.append(TraceEntry(row[4], "response", row[0], text))
-        elif row[7] == "submit":
-            text = f"part {row[1]} refused, command_status 0x{row[8]:02X}"
-            entries.append(TraceEntry(max(row[9], row[3]), "response", row[0], text))
-        if row[6] == "in_doubt":
-            entries.append(TraceEntry(row[3], "doubt", row[0], f"part {row[1]} was never answered: in doubt"))
+def _told_part(row: Sequence[Any], adopted: bool) -> list[TraceEntry]:
+    """A part's last way to a link, and what the SMSC said. Refusals for now are told by events: a part forgets them."""
+    message_id, part_no, link, written_at, answered_at, smsc_id, state, error_source, command_status, since_at, _ = row
+    entries = [TraceEntry(written_at, "submit", message_id, f"part {part_no} written to link {link}")]
+    if adopted or state == "in_doubt":
+        entries.append(TraceEntry(written_at, "doubt", message_id, f"part {part_no} was never answered: in doubt"))
+    if adopted:  # the receipt that adopted it gave it its id; no response did
+        text = f"part {part_no} in doubt; adopted by a receipt, id {smsc_id!r}"
+        entries.append(TraceEntry(answered_at, "doubt", message_id, text))
+    elif answered_at is not None:
+        text = f"part {part_no} taken by the SMSC as {smsc_id!r}"
+        entries.append(TraceEntry(answered_at, "response", message_id, text))
+    elif state == "refused" and error_source == "submit":
+        text = f"part {part_no} refused, command_status 0x{command_status:02X}"
+        entries.append(TraceEntry(max(since_at, written_at), "response", message_id, text))
     return entries
 
 
-def _told_receipts(tx: Tx, ids: Sequence[tuple[str]]) -> list[TraceEntry]:
+def _told_dispatch(
+    parts: Sequence[Sequence[Any]], adopted: set[tuple[str, int]], events: Sequence[Sequence[Any]]
+) -> list[TraceEntry]:
+    """That the SMSC took every part: kept with the parts alone, unless it was called back (docs/status.md 1)."""
+    told = {row[0] for row in events if row[2] == Status.DISPATCHED}
+    ends: dict[str, int] = {}
+    for row in events:
+        if row[2] in FINAL:
+            ends.setdefault(row[0], row[1])
+    answers: dict[str, list[int]] = {}
+    for row in parts:
+        if row[4] is not None and (row[0], row[1]) not in adopted:
+            answers.setdefault(row[0], []).append(row[4])
+    wanted = {row[0]: row[10] for row in parts if row[0] not in told}
+    entries = []
+    for message_id, count in wanted.items():
+        here = answers.get(message_id, [])
+        if len(here) == count and max(here) <= ends.get(message_id, max(here)):
+            entries.append(TraceEntry(max(here), "status", message_id, "DISPATCHED (accepted)"))
+    return entries
+
+
+def _told_receipts(receipts: Sequence[Sequence[Any]]) -> list[TraceEntry]:
     return [
         TraceEntry(
             row[2],
@@ -529,22 +568,40 @@ def _told_receipts(tx: Tx, ids: Sequence[tuple[str]]) -> list[TraceEntry]:
             f"receipt for part {row[1]} on link {row[3]}: {row[4]}" + (f" (level {row[5]})" if row[5] else ""),
             row[6],
         )
-        for row in tx.run(_STORY_RECEIPTS, ids)
+        for row in receipts
     ]
 
 
-def _told_events(tx: Tx, ids: Sequence[tuple[str]]) -> list[TraceEntry]:
-    return [
-        TraceEntry(row[1], "status", row[0], f"{row[2]} ({row[3]})" + (f", error {row[4]}" if row[4] else ""))
-        for row in tx.run(_STORY_EVENTS, ids)
-    ]
+def _told_event(row: Sequence[Any]) -> list[TraceEntry]:
+    message_id, at, status, reason, error_text, command_status = row
+    entries = []
+    if status == Status.QUEUED and command_status is not None:
+        text = f"a part refused for now, command_status 0x{command_status:02X}"
+        entries.append(TraceEntry(at, "response", message_id, text))
+    error = f", error {error_text}" if error_text else ""
+    return [*entries, TraceEntry(at, "status", message_id, f"{status} ({reason}){error}")]
 
 
 def _told_callbacks(tx: Tx, ids: Sequence[tuple[str]]) -> list[TraceEntry]:
     entries = []
     for row in tx.run(_STORY_CALLBACKS, ids):
-        answer = f"HTTP {row[5]}" if row[5] is not None else row[6] or "not tried yet"
-        took = f" in {row[8]} ms" if row[8] is not None else ""
-        text = f"{row[9]} told to {row[7]}: {row[3]}, {row[4]} attempt(s), last: {answer}{took}"
-        entries.append(TraceEntry(row[2] or row[1], "callback", row[0], text))
+        message_id, created_at, last_at, state, attempts, code, error, url, elapsed_ms, status, next_at = row
+        tried = "not tried yet"
+        if attempts:
+            took = f" in {elapsed_ms} ms" if elapsed_ms is not None else ""
+            tried = f"{attempts} attempt(s), last: {f'HTTP {code}' if code is not None else error}{took}"
+        match state:
+            case CallbackState.DONE:
+                fate = f"told to {url}"
+            case CallbackState.GIVEN_UP:
+                fate = f"not told to {url}: given up"
+            case _ if attempts:
+                fate = f"not told to {url} yet: will be tried again at {_iso(next_at)}"
+            case _:
+                fate = f"to be told to {url}"
+        entries.append(TraceEntry(last_at or created_at, "callback", message_id, f"{status} {fate}; {tried}"))
     return entries
+
+
+def _iso(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

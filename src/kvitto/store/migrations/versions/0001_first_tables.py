@@ -193,7 +193,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
     )
-    op.create_index("message_recipient", "message", ["recipient", "id"], unique=False)
     op.create_table(
         "parked_key",
         sa.Column("grp", sa.Text(), nullable=False),
@@ -277,6 +276,12 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("next_try_at IS NOT NULL"),
         postgresql_where=sa.text("next_try_at IS NOT NULL"),
+    )
+    op.create_table(
+        "sealed",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
         "token",
