@@ -9,6 +9,7 @@ import struct
 import pytest
 from cryptography import x509
 
+from kvitto.intake.connection import Connection
 from kvitto.intake.http import HttpLimits, Reply, Request, Response, Server
 from tests.support.clock import FakeClock
 from tests.support.rawhttp import RawClient, eventually
@@ -551,4 +552,4 @@ async def test_connections_leave_nothing_behind():
                 await client.ask(GET)
         await eventually(lambda: server.connections == 0)
         gc.collect()
-        assert not [thing for thing in gc.get_objects() if type(thing).__name__ == "Connection"]
+        assert not [thing for thing in gc.get_objects() if type(thing) is Connection]

@@ -257,7 +257,7 @@ async def test_r11_a_throttle_pauses_the_link_and_keeps_the_message(make, clock,
     assert len(bench.asked()) == asked
     clock.advance(1.0)
     await bench.wake()
-    clock.advance(0.1)  # ten a second now: too little was sent before to tell how fast the link was
+    clock.advance(0.02)  # fifty a second now: too little was sent before to tell how fast the link was
     await bench.wake()
     assert bench.asked()[asked:] == [1]
 

@@ -20,7 +20,7 @@ GROWTH_PER_S: Final = 2 ** (1 / 10)
 """Recovery: twice the rate after ten seconds without a throttle, so half a rate is whole again by then."""
 LEAST_RATE: Final = 1.0
 """Parts a second below which slowing down stops: a link that never tries again never learns."""
-IDLE_SPEED: Final = 20.0
+IDLE_SPEED: Final = 100.0
 """Parts a second that a link is taken to have done when it had too little to send to tell: half of this is where it
 goes on, and a batch that comes just then is not held back for minutes."""
 GAP_S: Final = 2.0
