@@ -308,3 +308,17 @@ async def test_thousands_of_verbs_from_many_callers_are_all_answered_once(commit
     assert answers == [[(number, turn) for turn in range(40)] for number in range(50)]
     stored = [item for group in database.stored for item in group]
     assert len(stored) == len(set(stored)) == 2000
+
+
+async def test_a_fault_of_one_who_is_told_keeps_nobody_else_waiting(commits):
+    faults = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: faults.append(context["exception"]))
+
+    def stumble(answer, error):
+        raise RuntimeError("a fault of the one who is told")
+
+    commits.put_hot(WRITE, "first", stumble)
+    beside = commits.put(WRITE, "second")
+    assert await results(beside) != []
+    assert (await results(commits.put(WRITE, "later")))[0][0] == "later"
+    assert [str(fault) for fault in faults] == ["a fault of the one who is told"]

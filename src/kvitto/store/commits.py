@@ -209,11 +209,11 @@ class Commits:
         """Answer everybody; then the next group, after those who were answered have had their turn."""
         assert self._loop is not None
         for work, answer in outcome.answers:
-            work.done(answer, None)
+            self._answer(work.done, answer, None)
         for work, error in outcome.errors:
-            work.done(None, error)
+            self._answer(work.done, None, error)
         if outcome.handoff:
-            self.take(outcome.handoff)
+            self._answer(self.take, outcome.handoff)
         if begun:
             self._loop.call_soon(self._begun, None)
         elif self._waiting:
@@ -223,12 +223,19 @@ class Commits:
             if self._idle is not None and not self._idle.done():
                 self._idle.set_result(None)
 
+    def _answer(self, told: Callable[..., None], *news: Any) -> None:
+        """Tell one of many; a fault of his must not keep the others from their answers, nor the next group waiting."""
+        try:
+            told(*news)
+        except Exception as fault:  # the top of the writer's loop
+            assert self._loop is not None
+            self._loop.call_exception_handler({"message": "whoever was told of a commit failed", "exception": fault})
+
     def _doubt(self, outcome: _Outcome) -> None:
         for work, answer in outcome.answers:
             self.unsure(work.verb, answer)
 
-    # --- the thread (and _run in either)
-    # --------------------------------------------------------------------------------
+    # --- the thread (and _run in either) ------------------------------------------------------------------------------
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
