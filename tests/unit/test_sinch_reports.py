@@ -148,9 +148,7 @@ def test_s8_2_what_is_no_number_is_in_no_batch(number):
 
 
 def test_s8_2_the_example_of_the_docs():
-    view = message(
-        Status.DELIVERED, Reason.DELIVERED, done_at=at("2031-03-09T05:06:00.900Z"), client_reference="order-118"
-    )
+    view = message(Status.DELIVERED, Reason.DELIVERED, done_at=at("2031-03-09T05:06:00Z"), client_reference="order-118")
     answer = responses.write_recipient_report(None, view)
     assert answer.status == 200
     assert shown(answer) == json.loads((EXAMPLES / "recipient_delivery_report.json").read_text())

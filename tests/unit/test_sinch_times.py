@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kvitto.dialects.sinch.times import parse_timestamp, write_minute, write_timestamp
+from kvitto.dialects.sinch.times import parse_timestamp, write_operator_time, write_timestamp
 
 BASE = int(datetime(2031, 3, 9, 5, 6, 7, tzinfo=UTC).timestamp() * 1000)
 
@@ -76,9 +76,12 @@ def test_s1_before_the_epoch_time_still_runs_forwards():
     assert write_timestamp(-1) == "1969-12-31T23:59:59.999Z"
 
 
-def test_s1_the_operators_time_is_shown_to_the_minute():
-    assert write_minute(BASE + 999) == "2031-03-09T05:06:00Z"
-    assert write_minute(-1) == "1969-12-31T23:59:00Z"
+def test_s1_the_operators_time_has_no_decimals_and_never_lies_before_what_it_stands_for():
+    minute = BASE - 7_000
+    assert write_operator_time(minute) == "2031-03-09T05:06:00Z"
+    assert write_operator_time(BASE) == "2031-03-09T05:06:07Z"
+    assert write_operator_time(BASE + 1) == "2031-03-09T05:06:08Z"
+    assert write_operator_time(-1) == "1970-01-01T00:00:00Z"
 
 
 def test_s1_what_is_written_is_read_back():

@@ -26,7 +26,7 @@ from kvitto.core.status import Reason, Status, StatusError
 from kvitto.dialects.base import Answer
 from kvitto.dialects.sinch.errors import JSON
 from kvitto.dialects.sinch.statuses import status_and_code
-from kvitto.dialects.sinch.times import write_minute, write_timestamp
+from kvitto.dialects.sinch.times import write_operator_time, write_timestamp
 from kvitto.dialects.sinch.wire import (
     ENCODER,
     BatchIn,
@@ -281,7 +281,7 @@ def recipient_report(message: MessageView) -> RecipientReportOut:
         client_reference=UNSET if message.client_reference is None else message.client_reference,
         code=code,
         number_of_message_parts=UNSET if message.max_parts is None else message.parts,
-        operator_status_at=UNSET if message.done_at is None else write_minute(message.done_at),
+        operator_status_at=UNSET if message.done_at is None else write_operator_time(message.done_at),
         recipient=message.recipient,
         status=status,
         type="recipient_delivery_report_mms" if message.kind is ContentKind.MEDIA else "recipient_delivery_report_sms",

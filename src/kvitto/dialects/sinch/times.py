@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["parse_timestamp", "write_minute", "write_timestamp"]
+__all__ = ["parse_timestamp", "write_operator_time", "write_timestamp"]
 
 _EPOCH: Final = datetime(1970, 1, 1)  # naive on purpose: everything here is UTC, and naive arithmetic is cheaper
 _EPOCH_ORDINAL: Final = 719_163
@@ -56,10 +56,13 @@ def write_timestamp(at: int) -> str:
     return f"{_write_second(at // 1000)}.{at % 1000:03d}Z"
 
 
-def write_minute(at: int) -> str:
-    """Return ``2031-03-09T05:06:00Z``: how an operator's own time is shown, to the minute and without decimals."""
-    second = at // 1000
-    return _write_second(second - second % 60) + "Z"
+def write_operator_time(at: int) -> str:
+    """Return ``2031-03-09T05:06:00Z``: how an operator's own time is shown, without decimals.
+
+    Receipts tell minutes or seconds. Where the time of receiving stands in for a date that cannot be true (R55), it is
+    shown as the second in which it ended, so that no end is shown before its beginning.
+    """
+    return _write_second(-(-at // 1000)) + "Z"
 
 
 # The instants of a busy server lie in a few seconds: writing one costs ten times as much as finding it here.
