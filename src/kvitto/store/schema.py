@@ -149,6 +149,7 @@ message = Table(
         "message_queue",
         "route",
         "due_at",
+        "id",
         sqlite_where=Column("due_at").is_not(None),
         postgresql_where=Column("due_at").is_not(None),
     ),

@@ -96,7 +96,7 @@ _DUE: Final = Statement(
             t.message.c.due_at.is_not(None),
             t.message.c.due_at <= bindparam("now", type_=Int),
         )
-        .order_by(t.message.c.due_at)
+        .order_by(t.message.c.due_at, t.message.c.id)
         .limit(bindparam("n", type_=Int))
         .with_for_update(of=t.message, skip_locked=True)
     )
