@@ -65,13 +65,13 @@ class Answering(asyncio.Protocol):
         self.write_deadline_s = inf
 
     def _balance(self) -> None:
-        """Read on, now that there may be room: the reading half's."""
+        """Read on, now that there may be room: the reading half does it (``kvitto.intake.connection``)."""
         raise NotImplementedError
 
     def _hand_over(self, request: Request) -> None:
         try:
             outcome = self._shared.handler(request)
-        except Exception as exc:
+        except Exception as exc:  # the top of a request: it is answered 500, and the server goes on
             outcome = self._failed(request, exc)
         self._take(request, outcome)
 
@@ -216,7 +216,7 @@ class Answering(asyncio.Protocol):
             self._transport.write(self._shared.writer.head(response, framing, request, close))
             if request.method != "HEAD":
                 await send_stream(self._transport, lambda: self._writable, stream, chunked=chunked)
-        except Exception as exc:
+        except Exception as exc:  # the top of a streamed answer: the client sees that it is cut
             self._failed(request, exc)
             self._transport.abort()
             return
