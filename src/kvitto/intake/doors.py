@@ -248,7 +248,7 @@ class _Door(_Entrance):
             return Response(answer.status, answer.body, answer.content_type or None, answer.headers)
         except StoreUnavailable as away:
             return self._unavailable(away)
-        except Exception as fault:
+        except Exception as fault:  # the top of this request: it is answered 500 in the dialect's words
             return self._fault(fault)
 
     # --- the comfortable way ---------------------------------------------------------------------------------------
