@@ -39,7 +39,7 @@ from kvitto.dispatch.link import BindStyle, LinkConfig, TlsOptions
 from kvitto.dispatch.routes import RouteRule, Routes
 from kvitto.intake.admit import RouteFor
 from kvitto.intake.auth import Authenticator, hash_secret, mint_account
-from kvitto.intake.desk import Desk
+from kvitto.intake.desk import Desk, told_by
 from kvitto.intake.doors import Doors
 from kvitto.intake.exchange import HttpLimits, Request
 from kvitto.intake.health import Health, open_docs, open_metrics
@@ -376,7 +376,13 @@ class App:
     async def _start_http(self, store: Store, outbox: Outbox) -> None:
         settings, dispatcher = self.settings, self._dispatcher
         assert dispatcher is not None
-        desk = Desk(store, self._ids, route_for=route_rules(settings), on_work=dispatcher.wake)
+        desk = Desk(
+            store,
+            self._ids,
+            route_for=route_rules(settings),
+            notify_of=told_by({dialect.name: dialect for dialect in self._dialects}),
+            on_work=dispatcher.wake,
+        )
         doors = Doors(self._dialects, desk, Authenticator(store, self._clock))
         self._health = Health(store.check, self._troubles)
         self._health.open_on(doors.router)

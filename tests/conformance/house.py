@@ -233,7 +233,7 @@ class House:
         """Accept a batch as of ``plan``; gives back its messages' ids."""
         new = self.plan(count, **wishes)
         batch = await self.store.accept_batch(new)
-        assert isinstance(batch, Batch), batch
+        assert isinstance(batch, NewBatch), batch
         return [one.id for one in new.messages]
 
     # --- out -------------------------------------------------------------------------------------------------------

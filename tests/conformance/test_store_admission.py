@@ -22,7 +22,7 @@ async def test_an_accepted_batch_reads_back_as_it_was_given(house: House):
         text="Hej ${name} ÅÄÖ 😀", parameters={"name": {"46700000001": "Bo", "default": "du"}}, flash=True, max_parts=3
     )
     new = house.plan(2, content=content, client_reference="ref", extra={"tags": ["a", "b"], "n": None}, feedback=True)
-    assert await house.store.accept_batch(new) == new.batch
+    assert await house.store.accept_batch(new) == new
     assert await house.store.fetch_batch(house.account.id, new.batch.id) == new.batch
 
 
@@ -60,8 +60,8 @@ async def test_a_batch_that_cannot_be_stored_leaves_nothing_of_it_and_harms_no_n
     results = await asyncio.gather(
         *[house.store.accept_batch(new) for new in (good, twice, last)], return_exceptions=True
     )
-    assert results[0] == good.batch
-    assert results[2] == last.batch
+    assert results[0] == good
+    assert results[2] == last
     assert isinstance(results[1], Exception)
     assert not isinstance(results[1], StoreUnavailable)
     assert await house.store.fetch_batch(house.account.id, bad.batch.id) is None
@@ -71,7 +71,7 @@ async def test_a_batch_that_cannot_be_stored_leaves_nothing_of_it_and_harms_no_n
 async def test_batches_accepted_together_all_stand(house: House):
     plans = [house.plan(3) for _ in range(200)]
     accepted = await asyncio.gather(*map(house.store.accept_batch, plans))
-    assert [batch.id for batch in accepted] == [new.batch.id for new in plans]
+    assert [stored.batch.id for stored in accepted] == [new.batch.id for new in plans]
     assert await count(house, t.message) == 600
     assert house.store.commits.transactions < 100, "they share transactions"
 
@@ -218,7 +218,7 @@ async def test_text_of_its_own_goes_with_the_message(house: House):
 
 async def test_octets_that_text_columns_refuse_are_stored_all_the_same(house: House):
     new = house.plan(client_reference="a\x00b", texts={0: "a\x00b"})
-    assert await house.store.accept_batch(new) == new.batch
+    assert await house.store.accept_batch(new) == new
 
 
 async def test_validity_longer_than_the_schedule_counts_from_it(house: House):

@@ -61,7 +61,7 @@ async def test_p25_while_postgres_is_away_verbs_fail_and_afterwards_all_goes_on(
     await asyncio.to_thread(own_postgres.start)
     assert await house.store.fetch_batch(house.account.id, batch.batch.id) is None
     assert await count(house) == 1
-    assert await house.store.accept_batch(batch) == batch.batch
+    assert await house.store.accept_batch(batch) == batch
     await house.receipt_for(message)
     assert (await house.status(message))[0] is Status.DELIVERED
     await house.store.check()
@@ -180,7 +180,7 @@ async def test_p24_while_the_disk_is_full_verbs_fail_reading_goes_on_and_nothing
     assert await house.store.fetch_batch(house.account.id, big.batch.id) is None
     assert await count(house) == 1
     connection.execute(f"PRAGMA max_page_count={pages + 100_000}")
-    assert await house.store.accept_batch(big) == big.batch
+    assert await house.store.accept_batch(big) == big
     await house.receipt_for(message)
     assert (await house.status(message))[0] is Status.DELIVERED
     assert await count(house) == 2001
@@ -196,7 +196,7 @@ async def test_another_process_that_writes_is_waited_for_and_then_given_up(sqlit
     assert await failures(house.store.accept_batch(new)) == [StoreUnavailable]
     assert await house.store.fetch_batch(house.account.id, new.batch.id) is None
     other.execute("ROLLBACK")
-    assert await house.store.accept_batch(new) == new.batch
+    assert await house.store.accept_batch(new) == new
     other.close()
     await house.stop()
 
@@ -206,7 +206,7 @@ async def test_a_program_beside_the_server_writes_to_the_same_file(sqlite_house:
     plans = [sqlite_house.plan() for _ in range(40)]
     stores = [sqlite_house.store, beside]
     accepted = await asyncio.gather(*[stores[at % 2].accept_batch(new) for at, new in enumerate(plans)])
-    assert [batch.id for batch in accepted] == [new.batch.id for new in plans]
+    assert [stored.batch.id for stored in accepted] == [new.batch.id for new in plans]
     ids = [new.messages[0].id for new in plans]
     for store in stores:
         await sqlite_house.claim(20, store=store)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from kvitto.core.model import NewBatch
 from kvitto.core.operations import Revise, Send
 from kvitto.dialects.base import Call, DialectError
 from kvitto.dialects.sinch import ROUTES, requests, responses
@@ -73,7 +74,7 @@ def check(route, call, owner):
     for submission in submissions:
         stored = batch_of(submission, sender=submission.sender or owner.default_from)
         assert json.loads(json.dumps(dict(submission.extra))) == submission.extra
-        shown = json.loads(responses.write_created(None, stored).body)
+        shown = json.loads(responses.write_created(None, NewBatch(stored, [])).body)
         assert shown["id"] == BATCH_ID
         assert all(leaf is not None and not (isinstance(leaf, str) and "\0" in leaf) for leaf in leaves(shown))
 

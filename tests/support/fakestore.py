@@ -97,7 +97,7 @@ class FakeStore:
             future.set_result(AdmissionRefused(self.refuse))
         else:
             self.batches[new.batch.id] = new
-            future.set_result(new.batch)
+            future.set_result(new)
 
     def replace_batch(self, new: NewBatch, expected_modified_at: int) -> Any:
         if self.before_replace is not None:

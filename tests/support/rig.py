@@ -100,8 +100,8 @@ class Rig:
             NewMessage(id, number, parts) for id, number in zip(message_ids(one.id, len(numbers)), numbers, strict=True)
         ]
         stored = await self.store.accept_batch(NewBatch(one, messages))
-        assert isinstance(stored, Batch)
-        return stored
+        assert isinstance(stored, NewBatch)
+        return stored.batch
 
     async def message(self, batch: Batch, number: str) -> MessageView:
         """One recipient's message, as readers see it."""

@@ -4,7 +4,7 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from kvitto.core.model import Account, Batch, ContentKind, MessageView, Submission
+from kvitto.core.model import Account, Batch, ContentKind, MessageView, Notify, Submission
 from kvitto.core.operations import Send
 from kvitto.core.status import NO_ERROR, Note, Reason, Status, StatusError
 from kvitto.dialects.base import Answer, Call, DialectError, Route
@@ -107,7 +107,7 @@ def batch_of(submission: Submission, **fields: Any) -> Batch:
         "sender": submission.sender,
         "recipients": submission.recipients,
         "content": submission.content,
-        "notify": submission.notify,
+        "notify": submission.notify or Notify.NONE,
         "callback_url": submission.callback_url,
         "client_reference": submission.client_reference,
         "created_at": NOW,

@@ -48,7 +48,7 @@ class Room:
         return await self.desk.perform(operation, account, self.clock.now())
 
     async def sent(self, **fields) -> Batch:
-        return await self.do(Send(submission=submission(**fields)))
+        return (await self.do(Send(submission=submission(**fields)))).batch
 
 
 @pytest.fixture
@@ -67,9 +67,9 @@ async def test_a_send_is_answered_when_the_store_has_it(room):
     assert room.desk.send(submission(), SHOP, room.clock.now(), lambda *answer: answers.put_nowait(answer)) is None
     assert answers.empty()
     room.store.release()
-    batch, error = await answers.get()
+    stored, error = await answers.get()
     assert error is None
-    assert [batch.id] == list(room.store.batches)
+    assert [stored.batch.id] == list(room.store.batches)
 
 
 async def test_what_admission_denies_reaches_no_store(room):

@@ -24,10 +24,11 @@ class ToyDialect:
 
     name = "toy"
     callback_timeout_s = 1.0
+    prefixes = ("/toy/{plan}",)
 
     def __init__(self):
         self.routes = (
-            Route("POST", "/toy/{plan}/send", self._read_send, lambda operation, batch: self._say(201, batch.id)),
+            Route("POST", "/toy/{plan}/send", self._read_send, lambda operation, new: self._say(201, new.batch.id)),
             Route("GET", "/toy/{plan}/batch/{id}", self._read_fetch, lambda operation, batch: self._say(200, batch.id)),
         )
 
@@ -35,7 +36,7 @@ class ToyDialect:
         token = call.headers.get("authorization")
         return None if token is None else Credentials(token=token, service_plan_id=call.params["plan"])
 
-    def refuse(self, problem, *, text="", retry_after_s=None, allow=""):
+    def refuse(self, problem, *, text="", retry_after_s=None, allow="", call=None, operation=None):
         headers = (("Retry-After", str(retry_after_s)),) if retry_after_s is not None else ()
         return Answer(418, f"{problem.value} {allow}".strip().encode(), "text/toy", headers)
 

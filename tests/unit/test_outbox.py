@@ -51,16 +51,25 @@ class ScriptedDialect:
         self.judged: list[tuple[int | None, float | None]] = []
         self.breaks_on: set[int] = set()
 
-    def render(self, due: CallbackDue) -> bytes:
+    def render(self, dues: Sequence[CallbackDue]) -> bytes:
+        due = dues[0]
         if due.id in self.breaks_on:
             raise ValueError("cannot")
         return b"{%d}" % due.id
 
-    def headers(self, body: bytes, account: Account, *, nonce: str, now: int) -> list[tuple[str, str]]:
+    def headers(
+        self, due: CallbackDue, body: bytes, account: Account, *, nonce: str, now: int
+    ) -> list[tuple[str, str]]:
         return [("X-Signed", f"{account.callback_secret}.{len(nonce)}.{now}")]
 
     def judge(
-        self, due: CallbackDue, status_code: int | None, body: bytes, retry_after_s: float | None, now: int
+        self,
+        due: CallbackDue,
+        account: Account,
+        status_code: int | None,
+        body: bytes,
+        retry_after_s: float | None,
+        now: int,
     ) -> RetryDecision:
         self.judged.append((status_code, retry_after_s))
         if status_code is not None and 200 <= status_code < 300:

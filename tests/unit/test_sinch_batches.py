@@ -179,7 +179,7 @@ def test_s6_3_null_resets_to_the_default(field):
 def test_s6_3_null_for_callback_url_needs_a_default_while_a_report_is_asked_for():
     batch = batch_of(send(**FULL))
     assert update_refusal({"callback_url": None}, batch=batch)[:2] == (403, "missing_callback_url")
-    assert updated({"callback_url": None, "delivery_report": None}, batch=batch).notify is Notify.NONE
+    assert updated({"callback_url": None, "delivery_report": None}, batch=batch).notify is None
     assert updated({"callback_url": None}, batch=batch, owner=account(callback_url=URL)).callback_url is None
 
 

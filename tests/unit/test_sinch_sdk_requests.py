@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kvitto.core.model import Notify
 from kvitto.core.status import NO_ERROR, Reason, Status
 from kvitto.dialects.sinch.times import write_timestamp
 from tests.support.sinch import BATCH_ID, NOW, account, at, batch_of, read, refusal, send
@@ -38,7 +39,7 @@ def facts(operation):
         known |= {
             "recipients": list(submission.recipients),
             "sender": submission.sender,
-            "notify": submission.notify.value,
+            "notify": (submission.notify or Notify.NONE).value,
             "text": content.text,
             "data": content.data,
             "udh": content.udh,

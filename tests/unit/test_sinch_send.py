@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kvitto.core.model import ContentKind, Notify
+from kvitto.core.model import ContentKind, NewBatch, Notify
 from kvitto.dialects.base import Problem
 from kvitto.dialects.sinch import SinchDialect, responses
 from tests.support.sinch import NOW, account, at, batch_of, body, call, read, refusal, send, shown
@@ -18,7 +18,7 @@ URL = "https://shop.example/dlr"
 
 
 def created(**fields):
-    return shown(responses.write_created(None, batch_of(send(**fields))))
+    return shown(responses.write_created(None, NewBatch(batch_of(send(**fields)), [])))
 
 
 def refused(**fields):
@@ -247,7 +247,7 @@ def test_s2_a_401_does_not_say_expired():
 def test_s4_2_the_example_of_the_docs():
     example = json.loads((EXAMPLES / "send.json").read_text())
     operation = read("POST", "/batches", example["request"])
-    answer = responses.write_created(operation, batch_of(operation.submission))
+    answer = responses.write_created(operation, NewBatch(batch_of(operation.submission), []))
     assert answer.status == 201
     assert shown(answer) == example["response"]
 
@@ -255,7 +255,7 @@ def test_s4_2_the_example_of_the_docs():
 def test_s4_1_defaults():
     submission = send()
     assert submission.content.kind is ContentKind.TEXT
-    assert submission.notify is Notify.NONE
+    assert submission.notify is None
     assert (submission.send_at, submission.expire_at, submission.callback_url) == (None, None, None)
     assert (submission.feedback, dict(submission.extra)) == (False, {})
     assert submission.validity_default_ms == submission.validity_max_ms == 3 * DAY_MS
@@ -302,7 +302,7 @@ def test_s4_1_a_report_without_any_url_is_403_unless_the_account_has_one():
     owner = account(callback_url=URL)
     operation = read("POST", "/batches", body(delivery_report="per_recipient"), owner=owner)
     assert operation.submission.callback_url is None
-    assert "callback_url" not in shown(responses.write_created(None, batch_of(operation.submission)))
+    assert "callback_url" not in shown(responses.write_created(None, NewBatch(batch_of(operation.submission), [])))
 
 
 def test_s4_1_send_at_in_the_future_is_held():
@@ -553,7 +553,7 @@ def test_s4_2_optional_fields_are_left_out_unless_given():
 
 
 def test_s4_2_from_is_absent_only_when_nobody_chose_one():
-    assert "from" not in shown(responses.write_created(None, batch_of(send(), sender=None)))
+    assert "from" not in shown(responses.write_created(None, NewBatch(batch_of(send(), sender=None), [])))
 
 
 def test_s4_2_the_extra_of_another_dialect_means_nothing_here():

@@ -125,8 +125,9 @@ class _Job(PostRequest):
     ``key``: callbacks with the same key go one after the other.
     """
 
-    __slots__ = ("dialect", "due", "endpoint", "key")
+    __slots__ = ("account", "dialect", "due", "endpoint", "key")
 
+    account: Account
     dialect: Dialect
 
     def __init__(self, due: CallbackDue, endpoint: _Endpoint, key: str) -> None:
@@ -353,8 +354,8 @@ class Outbox:
             self._fail(job, now, None, CallbackState.PENDING, now + UNKNOWN_DIALECT_MS, "unknown dialect")
             return
         try:
-            body = job.body = dialect.render(due)
-            fields = dialect.headers(body, account, nonce=new_nonce(), now=now)
+            body = job.body = dialect.render((due,))
+            fields = dialect.headers(due, body, account, nonce=new_nonce(), now=now)
             if fields[:1] != [_JSON] and all(name.lower() != "content-type" for name, _ in fields):
                 fields = [*fields, _JSON]
             job.headers = header_lines(fields)
@@ -363,6 +364,7 @@ class Outbox:
             self._fail(job, now, None, CallbackState.GIVEN_UP, None, "cannot be rendered")
             return
         job.dialect = dialect
+        job.account = account
         job.url = due.url
         job.policy = caller.policy
         job.connections = self._limits.per_endpoint
@@ -400,7 +402,7 @@ class Outbox:
         answered, failure, detail, body, headers, elapsed_ms, _ = result
         status = answered if failure is None else None
         retry_after_s = _retry_after_s(headers[b"retry-after"], now) if b"retry-after" in headers else None
-        decision = job.dialect.judge(due, status, body, retry_after_s, now)
+        decision = job.dialect.judge(due, job.account, status, body, retry_after_s, now)
         if status == TOO_MANY_REQUESTS:
             self._slow_down(endpoint, retry_after_s)
         elif decision.done and endpoint.limit < self._limits.per_endpoint:

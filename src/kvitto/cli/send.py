@@ -32,7 +32,7 @@ from kvitto.cli.common import (
 from kvitto.cli.fields import read_sender
 from kvitto.core.errors import BadInput, Refused
 from kvitto.core.ids import IdMaker
-from kvitto.core.model import Account, Batch, Content, Submission
+from kvitto.core.model import Account, Batch, Content, NewBatch, Submission
 from kvitto.core.msisdn import clean
 from kvitto.core.operations import Send
 from kvitto.intake.admit import Denial
@@ -114,9 +114,9 @@ async def _send_one(desk: Desk, account: Account, submission: Submission, number
     result = await desk.perform(Send(submission=one), account, CLOCK.now())
     if isinstance(result, Denial):
         raise Refused(result.problem.value, result.text or result.problem.value)
-    assert isinstance(result, Batch)
+    assert isinstance(result, NewBatch)
     bar.advance(len(numbers))
-    return result
+    return result.batch
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------

@@ -27,14 +27,23 @@ __all__ = [
     "Claimed",
     "Content",
     "ContentKind",
+    "DeliveryWindow",
+    "Feed",
+    "FeedFilter",
+    "FeedPage",
+    "LogFilter",
+    "LogPage",
     "MessageFilter",
     "MessagePage",
     "MessageView",
     "NewBatch",
     "NewMessage",
     "Notify",
+    "Own",
     "PartKey",
     "ReceiptOutcome",
+    "Schedule",
+    "ScheduleState",
     "StatusCount",
     "Submission",
 ]
@@ -48,6 +57,16 @@ class Notify(StrEnum):
     BATCH_FULL = "batch_full"  # the same with recipients
     CHANGES = "changes"  # each recipient, each change
     FINAL = "final"  # each recipient, at its end
+    ATTEMPTS = "attempts"  # each recipient, each change, and each failed attempt that the SMSC reports
+
+
+class Feed(StrEnum):
+    """How a message stands to its account's one-time feed of reports (docs/status.md 8)."""
+
+    OTHER = "other"  # sent in a dialect that has no feed
+    OWN = "own"  # sent in the dialect of the feed
+    PUSHED = "pushed"  # its reports are called back; one that was given up enters the feed
+    NEVER = "never"  # the customer wants no report of it
 
 
 class ContentKind(StrEnum):
@@ -83,18 +102,33 @@ class Content(NamedTuple):
     source_npi: int | None = None
 
 
+class DeliveryWindow(NamedTuple):
+    """When messages may leave, in UTC: on ``days`` 0 (Monday) to 6, from ``from_minute`` of the day to ``to_minute``.
+
+    A window that ends before it begins reaches over midnight and belongs to the day on which it began.
+    """
+
+    days: tuple[int, ...]
+    from_minute: int = 0
+    to_minute: int = 1440
+
+
 class Submission(NamedTuple):
     """What a customer asked for, as a dialect read it. ``None``: not said, so the account's or the house's default.
 
     ``extra``: fields that only the dialect's own views show again (JSON values; the dialect owns the keys).
     ``validity_default_ms``, ``validity_max_ms`` count from ``send_at`` or now: the dialect's rules (docs/status.md 7).
+    ``notify`` None: the customer said nothing. ``client_id``: the customer's own name of the batch; ``client_ids``: of
+    its messages, one for each recipient or empty. ``spacing_ms``: at least so long between two messages.
+    ``more``: further texts of the same request, each with its own recipients; they become messages of the same batch,
+    and of each only what ``Own`` has counts. A recipient that occurs twice is two messages.
     """
 
     dialect: str
     sender: str | None
     recipients: tuple[str, ...]
     content: Content
-    notify: Notify = Notify.NONE
+    notify: Notify | None = None
     callback_url: str | None = None
     client_reference: str | None = None
     send_at: int | None = None
@@ -103,6 +137,12 @@ class Submission(NamedTuple):
     validity_default_ms: int = 3 * 86_400_000
     validity_max_ms: int = 3 * 86_400_000
     extra: Mapping[str, Any] = _NOTHING
+    client_id: str | None = None
+    client_ids: tuple[str | None, ...] = ()
+    feed: Feed = Feed.OTHER
+    window: DeliveryWindow | None = None
+    spacing_ms: float | None = None
+    more: "tuple[Submission, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +151,10 @@ class Account:
 
     ``rate``: messages per second, first in first out. ``quota``: messages that may still be sent.
     ``disabled``: authenticated but refused. ``callback_secret``: in clear, for signing only; never shown or logged.
+    ``callback_dialect``: in whose words callbacks are told; None: those of the dialect the batch was sent in.
+    ``final_only``, ``late_corrections`` (None: the dialect's own choice): which changes are told.
+    ``ack``: what acknowledges a callback in a dialect that asks for a body: "body", or "http" for any 2xx.
+    ``feed``: which ended messages enter the one-time feed, "all", "unpushed" or "infobip_only" (docs/status.md 8).
     """
 
     id: str
@@ -129,12 +173,19 @@ class Account:
     quota: int | None = None
     timezone: str = "UTC"
     created_at: int = 0
+    callback_dialect: str | None = None
+    final_only: bool = False
+    late_corrections: bool | None = None
+    ack: str = "body"
+    feed: str = "unpushed"
 
 
 class Batch(NamedTuple):
     """One request's worth of messages, as stored. ``recipients``: as accepted, distinct, in the order sent.
 
     ``send_at`` is None when nothing was asked or it lay in the past. ``message_count``: messages, one per recipient.
+    ``client_id``: as the customer named it. ``paused_at``: None unless the customer holds it back.
+    ``callback_dialect``: in whose words its callbacks are told, None for ``dialect``; decided at admission.
     """
 
     id: str
@@ -153,6 +204,11 @@ class Batch(NamedTuple):
     cancelled_at: int | None
     feedback: bool
     extra: Mapping[str, Any]
+    client_id: str | None = None
+    feed: Feed = Feed.OTHER
+    window: DeliveryWindow | None = None
+    paused_at: int | None = None
+    callback_dialect: str | None = None
 
     @property
     def message_count(self) -> int:
@@ -163,7 +219,8 @@ class Batch(NamedTuple):
 class NewMessage(NamedTuple):
     """One recipient of a new batch. ``text`` only where it differs from the batch's; ``parts`` as they will be sent.
 
-    ``abort``: the message will not be sent, for this reason; it ends when the batch is due.
+    ``abort``: the message will not be sent, for this reason; it ends when the batch is due. ``client_id``: as the
+    customer named it. ``own``: what it has in place of its batch's; None for all messages of a batch with one text.
     """
 
     id: str
@@ -171,14 +228,38 @@ class NewMessage(NamedTuple):
     parts: int
     text: str | None = None
     abort: Reason | None = None
+    client_id: str | None = None
+    own: "Own | None" = None
+
+
+class Own(NamedTuple):
+    """What the messages of a further text have in place of their batch's (``Submission.more``)."""
+
+    sender: str | None
+    content: Content
+    notify: Notify
+    callback_url: str | None
+    client_reference: str | None
+    send_at: int | None
+    expire_at: int
+    extra: Mapping[str, Any]
+    feed: Feed
+    window: DeliveryWindow | None
 
 
 class NewBatch(NamedTuple):
-    """What ``Store.accept_batch`` stores: a batch and its messages; ``route``: the link's name, "" for any."""
+    """What ``Store.accept_batch`` stores and returns: a batch and its messages.
+
+    ``routes``: the link's name, "" for any; one for all, or one for each message. ``spacing_ms``: at least so long
+    between two messages. ``refused``: in what comes back, the ``client_id``s of messages that were not stored, because
+    the account had used the id before.
+    """
 
     batch: Batch
     messages: list[NewMessage]
     routes: list[str] | str = ""
+    spacing_ms: float | None = None
+    refused: frozenset[str] = frozenset()
 
 
 class PartKey(NamedTuple):
@@ -226,6 +307,10 @@ class MessageView(NamedTuple):
 
     ``client_reference``, ``kind``, ``max_parts`` are the batch's. Asked with ``first_final``, the store shows the first
     final status where a late correction has replaced it (R45, docs/status.md section 7).
+    ``dialect``: it was sent in. ``client_id``, ``batch_client_id``: as the customer named message and batch.
+    ``sent_at``: when it was planned to leave: ``send_at``, else ``created_at``. ``smsc_message_id``: of the part that
+    decided its status (R38), else of part 1, as sent by the SMSC; "" for none. ``link``: that took this part, "" for
+    none. ``text``: as sent; only in logs, else None. ``extra``: of its batch or its own, the dialect's.
     """
 
     id: str
@@ -243,6 +328,15 @@ class MessageView(NamedTuple):
     client_reference: str | None
     kind: ContentKind
     max_parts: int | None
+    dialect: str = ""
+    sender: str | None = None
+    client_id: str | None = None
+    batch_client_id: str | None = None
+    sent_at: int = 0
+    smsc_message_id: str = ""
+    link: str = ""
+    text: str | None = None
+    extra: Mapping[str, Any] = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +390,70 @@ class BatchFilter:
     to_at: int | None = None
     senders: tuple[str, ...] = ()
     client_reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedFilter:
+    """Which unread reports a reader of the one-time feed wants; ids are the customer's own or ours.
+
+    ``keeps``: a dialect's further choice, asked for each report; those it does not keep stay unread.
+    """
+
+    batch_ids: tuple[str, ...] = ()
+    message_ids: tuple[str, ...] = ()
+    keeps: "Callable[[MessageView], bool] | None" = None
+
+
+class FeedPage(NamedTuple):
+    """Unread reports, newest first. ``handing``: names what was taken, to be confirmed once the answer is written, or
+    put back; None when nothing was taken (P16).
+    """
+
+    messages: "list[MessageView]"
+    handing: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which messages a log shows, final or not; ids are the customer's own or ours; instants compare with ``sent_at``,
+    both inclusive. ``shows``: as in ``MessageFilter``; ``keeps``: a dialect's further choice, asked for each message.
+    """
+
+    sender: str | None = None
+    recipient: str | None = None
+    batch_ids: tuple[str, ...] = ()
+    message_ids: tuple[str, ...] = ()
+    from_at: int | None = None
+    until_at: int | None = None
+    shows: Callable[[Status, Reason, StatusError], bool] | None = None
+    keeps: "Callable[[MessageView], bool] | None" = None
+
+
+class LogPage(NamedTuple):
+    """A page of a log, newest first; ``cursor``: where the next begins, None at the end."""
+
+    messages: "list[MessageView]"
+    cursor: str | None = None
+
+
+class ScheduleState(StrEnum):
+    """Where a scheduled batch stands."""
+
+    PENDING = "pending"  # waits for its time
+    PAUSED = "paused"  # held back by the customer
+    PROCESSING = "processing"  # some of it has left
+    CANCELLED = "cancelled"
+    FINISHED = "finished"  # every message is final
+    FAILED = "failed"  # every message was aborted
+
+
+class Schedule(NamedTuple):
+    """When a batch is to leave, and where it stands."""
+
+    batch_id: str
+    client_id: str | None
+    send_at: int
+    state: ScheduleState
 
 
 class MessagePage(NamedTuple):

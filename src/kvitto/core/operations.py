@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kvitto.core.model import Batch, BatchFilter, MessageFilter, Submission
+from kvitto.core.model import Batch, BatchFilter, FeedFilter, LogFilter, MessageFilter, ScheduleState, Submission
 from kvitto.core.status import Reason, Status, StatusError
 
 __all__ = [
@@ -21,19 +21,27 @@ __all__ = [
     "FetchBatch",
     "FetchBatchReport",
     "FetchRecipientReport",
+    "FetchSchedule",
+    "ListBatchMessages",
     "ListBatches",
+    "ListLog",
     "ListReports",
+    "OpenSession",
     "Operation",
     "RecordFeedback",
+    "Reschedule",
     "Revise",
     "Send",
+    "Session",
+    "TakeReports",
 ]
 
 
 class Send(NamedTuple):
-    """Accept a batch. Result: ``Batch``."""
+    """Accept a batch. Result: ``NewBatch``. ``shows``: what the dialect's ``write`` wants to know again."""
 
     submission: Submission
+    shows: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +143,88 @@ class ListReports:
     page_size: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListBatchMessages:
+    """The messages of a batch in the order sent, final or not, as they stand; ``page`` from 0. Result: ``MessagePage``.
+
+    ``batch_id``: ours or the customer's own. ``recipient``: only those to this number. ``shows``: as in
+    ``MessageFilter``.
+    """
+
+    batch_id: str
+    recipient: str | None
+    shows: Callable[[Status, Reason, StatusError], bool] | None
+    page: int
+    page_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeReports:
+    """Take unread reports out of the account's one-time feed, newest first; ``peek``: leave them unread.
+
+    Result: ``FeedPage``. What was taken is gone for good once the answer has been written (P16).
+    """
+
+    filter: FeedFilter
+    limit: int
+    peek: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListLog:
+    """What became of messages, newest first; takes nothing out of the feed. Result: ``LogPage``.
+
+    ``cursor``: of the page before; one that was not handed out is refused as INVALID_CURSOR.
+    """
+
+    filter: LogFilter
+    limit: int
+    cursor: str | None = None
+    shows: object = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchSchedule:
+    """When a scheduled batch leaves, and where it stands. ``batch_id``: ours or the customer's own.
+
+    Result: ``Schedule``; a batch that was never scheduled is not found.
+    """
+
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reschedule:
+    """Move a scheduled batch, or pause (PAUSED), resume (PENDING) or cancel (CANCELLED) it. Result: ``Schedule``.
+
+    ``batch_id``: ours or the customer's own. ``send_at``, ``state``: None for what stays. What has left is not called
+    back: ALREADY_DISPATCHED.
+    """
+
+    batch_id: str
+    send_at: int | None = None
+    state: ScheduleState | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSession:
+    """Exchange an account's user name and password for a token that lives ``lifetime_s``. Result: ``Session``.
+
+    The one operation of a caller who is not known yet; wrong credentials are UNAUTHORIZED.
+    """
+
+    username: str
+    password: str
+    lifetime_s: int
+
+
+class Session(NamedTuple):
+    """A token as good as the account's own, until ``expires_at``."""
+
+    token: str
+    expires_at: int
+
+
 Operation = (
     Send
     | DryRun
@@ -146,4 +236,10 @@ Operation = (
     | FetchBatchReport
     | FetchRecipientReport
     | ListReports
+    | ListBatchMessages
+    | TakeReports
+    | ListLog
+    | FetchSchedule
+    | Reschedule
+    | OpenSession
 )

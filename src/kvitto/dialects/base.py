@@ -7,11 +7,11 @@ For callbacks it renders the body, adds the vendor's headers and judges the answ
 Must not know: other dialects, HTTP servers, the store. Next: ``kvitto.dialects.sinch``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-from kvitto.core.model import Account, CallbackDue
+from kvitto.core.model import Account, CallbackDue, Notify
 from kvitto.core.operations import Operation
 
 __all__ = ["Answer", "Call", "Credentials", "Dialect", "DialectError", "Problem", "RetryDecision", "Route"]
@@ -34,12 +34,17 @@ class Call(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """One HTTP answer; ``content_type`` "" with an empty body."""
+    """One HTTP answer; ``content_type`` "" with an empty body.
+
+    ``handing``: the reports taken out of the feed that it carries (``FeedPage.handing``): gone for good once it is
+    written, put back if it cannot be (P16).
+    """
 
     status: int
     body: bytes = b""
     content_type: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    handing: int | None = None
 
 
 class Credentials(NamedTuple):
@@ -68,6 +73,8 @@ class Problem(StrEnum):
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
+    KEY_REUSED = "key_reused"  # an Idempotency-Key that came with another body before (P7)
+    INVALID_CURSOR = "invalid_cursor"
 
 
 class RetryDecision(NamedTuple):
@@ -80,13 +87,16 @@ class RetryDecision(NamedTuple):
 class Route(NamedTuple):
     """One HTTP operation. ``path``: a template with ``{name}`` segments; a literal segment wins over a name.
 
-    ``read`` may raise ``DialectError``; ``write`` gets the operation that ``read`` made and its result.
+    ``read`` may raise ``DialectError``, or return an ``Answer`` when there is nothing to perform; ``write`` gets the
+    operation that ``read`` made and its result. ``open``: for callers without an account (``OpenSession``); ``read``
+    then gets None for the account.
     """
 
     method: str
     path: str
-    read: Callable[[Call, Account], Operation]
+    read: "Callable[[Call, Any], Operation | Answer]"
     write: Callable[[Any, Any], Answer]
+    open: bool = False
 
 
 class DialectError(Exception):
@@ -98,10 +108,7 @@ class DialectError(Exception):
 
 
 class Dialect(Protocol):
-    """One vendor's way of speaking.
-
-    ``callback_timeout_s``: how long one callback attempt may take.
-    """
+    """One vendor's way of speaking, reading and calling back."""
 
     @property
     def name(self) -> str:
@@ -115,19 +122,63 @@ class Dialect(Protocol):
     def routes(self) -> Sequence[Route]:
         """The HTTP operations of this dialect."""
 
+    @property
+    def prefixes(self) -> Sequence[str]:
+        """Where this dialect lives ("/xms/v1/{service_plan_id}"): unknown paths below are refused in its words."""
+
+    @property
+    def most_per_callback(self) -> int:
+        """How many messages' reports one callback may carry; 1 where a callback is one report."""
+
     def credentials(self, call: Call) -> Credentials | None:
         """Return what the caller presents; None when there is nothing to check."""
 
-    def refuse(self, problem: Problem, *, text: str = "", retry_after_s: int | None = None, allow: str = "") -> Answer:
-        """Say a problem in the vendor's words; ``text`` names the field and the limit."""
+    def refuse(
+        self,
+        problem: Problem,
+        *,
+        text: str = "",
+        retry_after_s: int | None = None,
+        allow: str = "",
+        call: Call | None = None,
+        operation: Operation | None = None,
+    ) -> Answer:
+        """Say a problem in the vendor's words; ``text`` names the field and the limit.
 
-    def render(self, due: CallbackDue) -> bytes:
-        """Return the callback's body: the same octets for the same facts, every time."""
+        ``call``: the request as far as it is known (its shape may decide the answer's); ``operation``: what it asked
+        for, where it was understood.
+        """
 
-    def headers(self, body: bytes, account: Account, *, nonce: str, now: int) -> list[tuple[str, str]]:
-        """Return the headers of one attempt beside Host and Content-Length, signatures included; ``now`` in ms UTC."""
+    def notify_of(self, wanted: Notify | None, account: Account) -> Notify:
+        """Say which changes of a batch are told in this dialect (docs/status.md 8).
+
+        ``wanted``: by its sender, in whatever dialect it was sent; None for nothing said.
+        """
+
+    def tells(self, due: CallbackDue, account: Account) -> bool:
+        """Whether this change is told at all, by the account's settings; one that is not is done without a call."""
+
+    def together(self, due: CallbackDue) -> Hashable:
+        """What callbacks to one URL must have in common to share a call; asked where ``most_per_callback`` > 1."""
+
+    def render(self, dues: Sequence[CallbackDue]) -> bytes:
+        """Return the body of one call: the same octets for the same facts, every time."""
+
+    def headers(
+        self, due: CallbackDue, body: bytes, account: Account, *, nonce: str, now: int
+    ) -> list[tuple[str, str]]:
+        """Return the headers of one attempt beside Host and Content-Length, signatures included; ``now`` in ms UTC.
+
+        ``due``: the first of those that share the call.
+        """
 
     def judge(
-        self, due: CallbackDue, status_code: int | None, body: bytes, retry_after_s: float | None, now: int
+        self,
+        due: CallbackDue,
+        account: Account,
+        status_code: int | None,
+        body: bytes,
+        retry_after_s: float | None,
+        now: int,
     ) -> RetryDecision:
         """Say what the receiver's answer means (``status_code`` None: none came); ``now`` in ms UTC."""

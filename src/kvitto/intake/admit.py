@@ -47,14 +47,19 @@ def plan(
     batch_id: str,
     route_for: RouteFor | None = None,
     created_at: int | None = None,
+    *,
+    notify: Notify | None = None,
 ) -> NewBatch | Denial:
     """Make the batch that this submission asks for, as the store is to keep it.
 
     ``route_for`` None: every link takes everything. ``created_at``: of the batch that this one replaces; its id and
-    first instant stay. Returns: a Denial for NO_SENDER, SENDER_NOT_ALLOWED or NO_CALLBACK_URL.
+    first instant stay. ``notify``: which changes are called back, where that is not simply what the submission says.
+    Returns: a Denial for NO_SENDER, SENDER_NOT_ALLOWED or NO_CALLBACK_URL.
     """
     sender = submission.sender or account.default_from
-    denial = _refusal(submission, account, sender)
+    if notify is None:
+        notify = submission.notify or Notify.NONE
+    denial = _refusal(submission, account, sender, notify)
     if denial is not None:
         return denial
     send_at = submission.send_at
@@ -68,7 +73,7 @@ def plan(
         sender,
         submission.recipients,
         submission.content,
-        submission.notify,
+        notify,
         submission.callback_url,
         submission.client_reference,
         now if created_at is None else created_at,
@@ -78,6 +83,11 @@ def plan(
         None,
         submission.feedback,
         submission.extra,
+        submission.client_id,
+        submission.feed,
+        submission.window,
+        None,
+        account.callback_dialect,
     )
     messages = _messages(batch, account)
     routes: list[str] | str = ""
@@ -85,7 +95,7 @@ def plan(
         messages, routes = _route(messages, route_for, account.name)
     if account.blocked_numbers:
         messages = _block(messages, account.blocked_numbers)
-    return NewBatch(batch, messages, routes)
+    return NewBatch(batch, messages, routes, submission.spacing_ms)
 
 
 def preview(submission: Submission, account: Account, *, per_recipient: bool, limit: int) -> DryRunResult | Denial:
@@ -105,12 +115,12 @@ def preview(submission: Submission, account: Account, *, per_recipient: bool, li
 # --- the batch as a whole -----------------------------------------------------------------------------------------
 
 
-def _refusal(submission: Submission, account: Account, sender: str | None) -> Denial | None:
+def _refusal(submission: Submission, account: Account, sender: str | None, notify: Notify) -> Denial | None:
     if sender is None or account.allowed_senders:
         denial = _sender_refusal(account, sender)
         if denial is not None:
             return denial
-    if submission.notify is not Notify.NONE and submission.callback_url is None and account.callback_url is None:
+    if notify is not Notify.NONE and submission.callback_url is None and account.callback_url is None:
         return Denial(
             Problem.NO_CALLBACK_URL, "callback_url: required for a report callback; the account has no default"
         )
@@ -146,7 +156,10 @@ def _messages(batch: Batch, account: Account) -> list[NewMessage]:
         return [NewMessage(first_message_id(batch.id), recipients[0], parts, None, abort)]
     ids = message_ids(batch.id, len(recipients))
     # One call into C a message: for a thousand recipients this is the whole cost of admission.
-    return list(map(NewMessage._make, zip(ids, recipients, repeat(parts), repeat(None), repeat(abort), strict=False)))
+    none = repeat(None)
+    return list(
+        map(NewMessage._make, zip(ids, recipients, repeat(parts), none, repeat(abort), none, none, strict=False))
+    )
 
 
 def _weigh(content: Content, limit: int) -> tuple[int, Reason | None]:

@@ -7,11 +7,11 @@ desk.
 Must not know: HTTP, a vendor's words. Next: ``kvitto.intake.admit``, ``kvitto.store.api``.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from kvitto.core.ids import IdMaker
-from kvitto.core.model import Account, Batch, NewBatch, Submission
+from kvitto.core.model import Account, Batch, NewBatch, Notify, Submission
 from kvitto.core.operations import (
     Cancel,
     DryRun,
@@ -25,14 +25,17 @@ from kvitto.core.operations import (
     Revise,
     Send,
 )
-from kvitto.dialects.base import Problem
+from kvitto.dialects.base import Dialect, Problem
 from kvitto.intake.admit import Denial, RouteFor, plan, preview
 from kvitto.store.api import AdmissionRefused, Store
 
-__all__ = ["Desk", "settle"]
+__all__ = ["Desk", "NotifyOf", "settle", "told_by"]
 
 Done = Callable[[Any, BaseException | None], None]
 """Called with what ``settle`` reads, or with None and the error."""
+
+NotifyOf = Callable[[Submission, Account], Notify]
+"""Which changes of a submission are called back, in the dialect that will tell them (``told_by``)."""
 
 _REVISE_TRIES: Final = 3
 """A batch that others keep changing meanwhile: after so many times the caller is told to try again."""
@@ -49,11 +52,21 @@ _ADMISSIONS: Final = {
 _OUTCOMES: Final = {"not_found": _NO_BATCH, "already_dispatched": _DISPATCHED, "quota": _ADMISSIONS["quota"]}
 
 
-def settle(stored: Batch | AdmissionRefused) -> Batch | Denial:
-    """Say what ``Desk.send``'s ``done`` got: the batch, or why the store did not take it."""
+def settle(stored: NewBatch | AdmissionRefused) -> NewBatch | Denial:
+    """Say what ``Desk.send``'s ``done`` got: the batch with its messages, or why the store did not take it."""
     if type(stored) is AdmissionRefused:
         return _ADMISSIONS.get(stored.reason) or Denial(Problem.UNAUTHORIZED, "the account is gone")
     return stored  # type: ignore[return-value]  # narrowed by type identity, which is cheaper than isinstance here
+
+
+def told_by(dialects: Mapping[str, Dialect]) -> NotifyOf:
+    """Ask the dialect that will tell: the account's ``callback_dialect``, else the one it is sent in."""
+
+    def notify_of(submission: Submission, account: Account) -> Notify:
+        dialect = dialects.get(account.callback_dialect or submission.dialect)
+        return (submission.notify or Notify.NONE) if dialect is None else dialect.notify_of(submission.notify, account)
+
+    return notify_of
 
 
 class Desk:
@@ -65,9 +78,11 @@ class Desk:
         ids: IdMaker,
         *,
         route_for: RouteFor | None = None,
+        notify_of: NotifyOf | None = None,
         on_work: Callable[[], None] | None = None,
     ) -> None:
         self._store = store
+        self._notify_of = notify_of
         self._ids = ids
         self._route_for = route_for
         self._on_work = on_work
@@ -90,11 +105,15 @@ class Desk:
         Returns a Denial where the plan failed; ``done`` is not called then. It gets StoreUnavailable when nothing
         could be stored.
         """
-        planned = plan(submission, account, now, self._ids.new(), self._route_for)
+        planned = self._plan(submission, account, now)
         if type(planned) is Denial:
             return planned
         self._store.accept_batch_hot(planned, done)  # type: ignore[arg-type]  # narrowed as in settle
         return None
+
+    def _plan(self, submission: Submission, account: Account, now: int) -> NewBatch | Denial:
+        notify = self._notify_of(submission, account) if self._notify_of is not None else None
+        return plan(submission, account, now, self._ids.new(), self._route_for, notify=notify)
 
     def worked(self) -> None:
         """Tell the links that there may be work: ``send``'s ``done`` calls this."""
@@ -108,8 +127,8 @@ class Desk:
         """
         return await self._perform[type(operation)](operation, account, now)
 
-    async def _send(self, operation: Send, account: Account, now: int) -> Batch | Denial:
-        planned = plan(operation.submission, account, now, self._ids.new(), self._route_for)
+    async def _send(self, operation: Send, account: Account, now: int) -> NewBatch | Denial:
+        planned = self._plan(operation.submission, account, now)
         if isinstance(planned, Denial):
             return planned
         settled = settle(await self._store.accept_batch(planned))
@@ -149,7 +168,8 @@ class Desk:
             return _CANCELLED  # what a customer has called off is never sent after all
         # modified_at must move, or a second change within the same millisecond would not be noticed.
         moved_at = max(now, batch.modified_at + 1)
-        return plan(submission, account, moved_at, batch.id, self._route_for, batch.created_at)
+        notify = self._notify_of(submission, account) if self._notify_of is not None else None
+        return plan(submission, account, moved_at, batch.id, self._route_for, batch.created_at, notify=notify)
 
     async def _cancel(self, operation: Cancel, account: Account, now: int) -> Batch | Denial:
         outcome = await self._store.cancel_batch(account.id, operation.batch_id, now)

@@ -56,7 +56,7 @@ class Doors:
         self.most_in_flight = most_in_flight
         self.in_flight = 0
         self.router = Router(not_found=self._not_found, not_allowed=self._not_allowed)
-        self._lobbies = [_Lobby.of(self, dialect) for dialect in dialects]
+        self._lobbies = [_Lobby(self, dialect, prefix) for dialect in dialects for prefix in dialect.prefixes]
         for dialect in dialects:
             for route in dialect.routes:
                 self.router.add(route.method, route.path, _Door(self, dialect, route))
@@ -114,18 +114,27 @@ class _Entrance:
         self._doors = doors
         self._dialect = dialect
 
-    def deny(self, denial: Denial, allow: str = "") -> Response:
+    def deny(
+        self, denial: Denial, call: Call | None = None, operation: Operation | None = None, allow: str = ""
+    ) -> Response:
         """Say it in the dialect's words."""
-        answer = self._dialect.refuse(denial.problem, text=denial.text, retry_after_s=denial.retry_after_s, allow=allow)
+        answer = self._dialect.refuse(
+            denial.problem,
+            text=denial.text,
+            retry_after_s=denial.retry_after_s,
+            allow=allow,
+            call=call,
+            operation=operation,
+        )
         return _respond(answer)
 
-    def _unavailable(self, why: StoreUnavailable) -> Response:
-        return self.deny(Denial(Problem.UNAVAILABLE, retry_after_s=why.retry_after_s))
+    def _unavailable(self, why: StoreUnavailable, call: Call | None, operation: Operation | None = None) -> Response:
+        return self.deny(Denial(Problem.UNAVAILABLE, retry_after_s=why.retry_after_s), call, operation)
 
-    def _fault(self, fault: BaseException) -> Response:
+    def _fault(self, fault: BaseException, call: Call | None = None) -> Response:
         """Our own fault: logged with its trace, masked; the caller is told nothing but that it is ours."""
         get_logger().error("http.failed", dialect=self._dialect.name, exc_info=fault)
-        return self.deny(_INTERNAL)
+        return self.deny(_INTERNAL, call)
 
 
 class _Lobby(_Entrance):
@@ -133,20 +142,9 @@ class _Lobby(_Entrance):
 
     __slots__ = ("_prefix",)
 
-    def __init__(self, doors: Doors, dialect: Dialect, prefix: tuple[str, ...]) -> None:
+    def __init__(self, doors: Doors, dialect: Dialect, prefix: str) -> None:
         super().__init__(doors, dialect)
-        self._prefix = prefix
-
-    @classmethod
-    def of(cls, doors: Doors, dialect: Dialect) -> "_Lobby":
-        """The prefix is what all the dialect's templates begin with."""
-        templates = [route.path.split("/") for route in dialect.routes]
-        shared = []
-        for column in zip(*templates, strict=False):
-            if len(set(column)) > 1:
-                break
-            shared.append(column[0])
-        return cls(doors, dialect, tuple(shared))
+        self._prefix = prefix.split("/")
 
     def match(self, segments: list[str]) -> dict[str, str] | None:
         """What the path says for the names in the prefix; None when it is another's."""
@@ -162,18 +160,22 @@ class _Lobby(_Entrance):
         return params
 
     def refuse(self, request: Request, params: dict[str, str], denial: Denial, allow: str) -> Outcome:
-        credentials = self._dialect.credentials(_call(request, params))
+        call = _call(request, params)
+        try:
+            credentials = self._dialect.credentials(call)
+        except DialectError as refused:
+            return _respond(refused.answer)
         found = self._doors.authenticator.recall(credentials)
         if found is None:
-            return self._refuse_late(credentials, denial, allow)
-        return self.deny(found) if isinstance(found, Denial) else self.deny(denial, allow)
+            return self._refuse_late(call, credentials, denial, allow)
+        return self.deny(found, call) if isinstance(found, Denial) else self.deny(denial, call, allow=allow)
 
-    async def _refuse_late(self, credentials: Any, denial: Denial, allow: str) -> Response:
+    async def _refuse_late(self, call: Call, credentials: Any, denial: Denial, allow: str) -> Response:
         try:
             found = await self._doors.authenticator.identify(credentials)
         except StoreUnavailable as away:
-            return self._unavailable(away)
-        return self.deny(found) if isinstance(found, Denial) else self.deny(denial, allow)
+            return self._unavailable(away, call)
+        return self.deny(found, call) if isinstance(found, Denial) else self.deny(denial, call, allow=allow)
 
 
 class _Door(_Entrance):
@@ -189,7 +191,8 @@ class _Door(_Entrance):
         """Answer one request, of whose head nothing is known."""
         try:
             call = _call(request, params)
-            credentials = self._dialect.credentials(call._replace(body=b""))  # the head alone speaks for the caller
+            # The head alone speaks for the caller; an open door asks nobody.
+            credentials = None if self._route.open else self._dialect.credentials(call._replace(body=b""))
         except DialectError as refused:
             return _respond(refused.answer)
         except Exception as fault:
@@ -202,54 +205,57 @@ class _Door(_Entrance):
         """Answer one request."""
         doors = self._doors
         if doors.in_flight >= doors.most_in_flight:
-            return self.deny(_THROTTLED)
+            return self.deny(_THROTTLED, call)
         try:
-            account = doors.authenticator.recall(credentials)
-            if type(account) is Account:
+            account = None if self._route.open else doors.authenticator.recall(credentials)
+            if type(account) is Account or self._route.open:
                 operation = self._route.read(call, account)
                 if type(operation) is Send:
-                    return self._send(operation, account, call.now)
-                return self._perform(operation, account, call.now)
+                    return self._send(call, operation, account)  # type: ignore[arg-type]  # open doors do not send
+                if type(operation) is Answer:
+                    return _respond(operation)
+                return self._perform(call, operation, account)  # type: ignore[arg-type]  # narrowed by type identity
             if account is None:
                 return self._enter_late(call, credentials)
-            return self.deny(account)  # type: ignore[arg-type]  # a Denial: what else is left
+            return self.deny(account, call)  # type: ignore[arg-type]  # a Denial: what else is left
         except DialectError as refused:
             return _respond(refused.answer)
         except Exception as fault:
-            return self._fault(fault)
+            return self._fault(fault, call)
 
     # --- the hot way ---------------------------------------------------------------------------------------------
 
-    def _send(self, operation: Send, account: Account, now: int) -> Outcome:
+    def _send(self, call: Call, operation: Send, account: Account) -> Outcome:
         reply = Reply()
-        denial = self._doors.desk.send(operation.submission, account, now, partial(self._sent, reply, operation))
+        done = partial(self._sent, reply, call, operation)
+        denial = self._doors.desk.send(operation.submission, account, call.now, done)
         if denial is not None:
-            return self.deny(denial)
+            return self.deny(denial, call, operation)
         self._doors.in_flight += 1
         return reply
 
-    def _sent(self, reply: Reply, operation: Send, stored: Any, error: BaseException | None) -> None:
+    def _sent(self, reply: Reply, call: Call, operation: Send, stored: Any, error: BaseException | None) -> None:
         """The commit is done, or failed: answer."""
         self._doors.in_flight -= 1
         try:
-            reply.send(self._answer(operation, stored, error))
+            reply.send(self._answer(call, operation, stored, error))
         except Exception as fault:  # the top of this request's way out: others wait for the same commit
             self._fault(fault)
 
-    def _answer(self, operation: Send, stored: Any, error: BaseException | None) -> Response:
+    def _answer(self, call: Call, operation: Send, stored: Any, error: BaseException | None) -> Response:
         try:
             if error is not None:
                 raise error
             batch = settle(stored)
             if type(batch) is Denial:
-                return self.deny(batch)
+                return self.deny(batch, call, operation)
             self._doors.desk.worked()
             answer = self._route.write(operation, batch)
             return Response(answer.status, answer.body, answer.content_type or None, answer.headers)
         except StoreUnavailable as away:
-            return self._unavailable(away)
+            return self._unavailable(away, call, operation)
         except Exception as fault:  # the top of this request: it is answered 500 in the dialect's words
-            return self._fault(fault)
+            return self._fault(fault, call)
 
     # --- the comfortable way ---------------------------------------------------------------------------------------
 
@@ -260,31 +266,34 @@ class _Door(_Entrance):
         try:
             account = await doors.authenticator.identify(credentials)
             if isinstance(account, Denial):
-                return self.deny(account)
-            return await self._perform(self._route.read(call, account), account, call.now)
+                return self.deny(account, call)
+            operation = self._route.read(call, account)
+            if isinstance(operation, Answer):
+                return _respond(operation)
+            return await self._perform(call, operation, account)
         except DialectError as refused:
             return _respond(refused.answer)
         except StoreUnavailable as away:
-            return self._unavailable(away)
+            return self._unavailable(away, call)
         except Exception as fault:
-            return self._fault(fault)
+            return self._fault(fault, call)
         finally:
             doors.in_flight -= 1
 
-    async def _perform(self, operation: Operation, account: Account, now: int) -> Response:
+    async def _perform(self, call: Call, operation: Operation, account: Account) -> Response:
         doors = self._doors
         doors.in_flight += 1
         try:
-            result = await doors.desk.perform(operation, account, now)
+            result = await doors.desk.perform(operation, account, call.now)
             if isinstance(result, Denial):
-                return self.deny(result)
+                return self.deny(result, call, operation)
             return _respond(self._route.write(operation, result))
         except DialectError as refused:
             return _respond(refused.answer)
         except StoreUnavailable as away:
-            return self._unavailable(away)
+            return self._unavailable(away, call, operation)
         except Exception as fault:
-            return self._fault(fault)
+            return self._fault(fault, call)
         finally:
             doors.in_flight -= 1
 

@@ -205,7 +205,7 @@ class Store(Protocol):
     def accept_batch_hot(self, new: NewBatch, done: Callable[[Any, BaseException | None], None]) -> None:
         """As ``accept_batch``; ``done`` is called straight after the commit with its result, or None and the error."""
 
-    def accept_batch(self, new: NewBatch) -> "Future[Batch | AdmissionRefused]":
+    def accept_batch(self, new: NewBatch) -> "Future[NewBatch | AdmissionRefused]":
         """Store a batch and its messages: all or nothing (P1). Rate and quota of the account are applied in the same
         transaction.
         """

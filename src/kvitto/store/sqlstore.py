@@ -216,7 +216,7 @@ class SqlStore:
         """See ``Store.accept_batch_hot``."""
         self.commits.put_hot(_ACCEPT, new, done, len(new.messages))
 
-    def accept_batch(self, new: NewBatch) -> "asyncio.Future[Batch | AdmissionRefused]":
+    def accept_batch(self, new: NewBatch) -> "asyncio.Future[NewBatch | AdmissionRefused]":
         """See ``Store.accept_batch``."""
         return self.commits.put(_ACCEPT, new, len(new.messages))
 

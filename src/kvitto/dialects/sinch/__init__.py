@@ -8,6 +8,8 @@ between our statuses and theirs, ``openapi`` describes it all.
 from collections.abc import Sequence
 from typing import Final
 
+from kvitto.core.model import Account, CallbackDue, Notify
+from kvitto.core.operations import Operation
 from kvitto.dialects.base import Answer, Call, Credentials, Problem, Route
 from kvitto.dialects.sinch import callbacks, errors, queries, requests, responses
 
@@ -55,6 +57,8 @@ class SinchDialect:
     name = responses.NAME
     callback_timeout_s = callbacks.TIMEOUT_S
     routes: Sequence[Route] = ROUTES
+    prefixes: Sequence[str] = (_PLAN,)
+    most_per_callback = 1
 
     def credentials(self, call: Call) -> Credentials | None:
         """Return the bearer token and the service plan of the path; None without a token (section 2).
@@ -67,9 +71,32 @@ class SinchDialect:
             return None
         return Credentials(token=token, service_plan_id=call.params.get("service_plan_id"))
 
-    def refuse(self, problem: Problem, *, text: str = "", retry_after_s: int | None = None, allow: str = "") -> Answer:
+    def refuse(
+        self,
+        problem: Problem,
+        *,
+        text: str = "",
+        retry_after_s: int | None = None,
+        allow: str = "",
+        call: Call | None = None,
+        operation: Operation | None = None,
+    ) -> Answer:
         """Say a problem in Sinch's words (section 3)."""
         return errors.refuse(problem, text=text, retry_after_s=retry_after_s, allow=allow)
+
+    def notify_of(self, wanted: Notify | None, account: Account) -> Notify:
+        """Nothing said is none (section 4.1); a failed attempt on the way is no change here."""
+        if wanted is None:
+            return Notify.NONE
+        return Notify.CHANGES if wanted is Notify.ATTEMPTS else wanted
+
+    def tells(self, due: CallbackDue, account: Account) -> bool:
+        """Whatever the batch asked for."""
+        return True
+
+    def together(self, due: CallbackDue) -> int:
+        """Never: a callback is one report."""
+        return due.id
 
     render = staticmethod(callbacks.render)
     headers = staticmethod(callbacks.headers)

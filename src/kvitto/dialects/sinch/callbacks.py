@@ -9,6 +9,7 @@ Must not know: how a callback is posted, when it became due. Next: ``kvitto.core
 import hashlib
 import math
 from binascii import b2a_base64
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -39,8 +40,9 @@ _DONE: Final = RetryDecision(True, None)
 _GIVE_UP: Final = RetryDecision(False, None)
 
 
-def render(due: CallbackDue) -> bytes:
-    """Return the body: the same octets for the same facts, every time."""
+def render(dues: Sequence[CallbackDue]) -> bytes:
+    """Return the body of one callback: the same octets for the same facts, every time."""
+    due = dues[0]
     facts = due.facts
     if isinstance(facts, MessageView):
         return ENCODER.encode(recipient_report(facts))
@@ -66,7 +68,7 @@ def _keyed(secret: str) -> "tuple[hashlib._Hash, hashlib._Hash]":
     return hashlib.sha256(bytes(octet ^ 0x36 for octet in key)), hashlib.sha256(bytes(octet ^ 0x5C for octet in key))
 
 
-def headers(body: bytes, account: Account, *, nonce: str, now: int) -> list[tuple[str, str]]:
+def headers(due: CallbackDue, body: bytes, account: Account, *, nonce: str, now: int) -> list[tuple[str, str]]:
     """Return the headers of one attempt: a fresh ``nonce`` and time each; the key is the whole callback secret."""
     timestamp = str(now // 1000)
     return [
@@ -79,7 +81,7 @@ def headers(body: bytes, account: Account, *, nonce: str, now: int) -> list[tupl
 
 
 def judge(
-    due: CallbackDue, status_code: int | None, body: bytes, retry_after_s: float | None, now: int
+    due: CallbackDue, account: Account, status_code: int | None, body: bytes, retry_after_s: float | None, now: int
 ) -> RetryDecision:
     """Say what an answer means: 2xx done; none, 429 and 5xx again; 3xx and the other 4xx never again.
 

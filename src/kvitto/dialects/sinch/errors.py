@@ -107,6 +107,8 @@ _OBJECTS: Final[Mapping[Problem, tuple[int, ErrorCode, str]]] = {
     Problem.ALREADY_DISPATCHED: (403, ErrorCode.ALREADY_DISPATCHED, "the batch has been dispatched already"),
     # Not in the vendor's list of statuses. 413 is what proxies and HTTP libraries understand; the object is for people.
     Problem.TOO_LARGE: (413, ErrorCode.CONSTRAINT, "body: too large"),
+    Problem.KEY_REUSED: (409, ErrorCode.CONSTRAINT, "Idempotency-Key: used before for another request"),
+    Problem.INVALID_CURSOR: (400, ErrorCode.INVALID_FORMAT, "cursor: not one of ours"),
 }
 
 _EMPTY: Final[Mapping[Problem, int]] = {

@@ -33,7 +33,10 @@ from kvitto.dialects.sinch.wire import BatchIn, BatchUpdateIn, FeedbackIn, Media
 
 __all__ = ["NOTIFY_OF", "read_dry_run", "read_feedback", "read_replace", "read_send", "read_update"]
 
-NOTIFY_OF: Final[Mapping[str, Notify]] = {word: notify for notify, word in REPORT_OF.items()}
+NOTIFY_OF: Final[Mapping[str | None, Notify | None]] = {None: None} | {
+    word: notify for notify, word in REPORT_OF.items() if notify is not Notify.ATTEMPTS
+}
+_SILENT: Final = (None, Notify.NONE)
 """``delivery_report`` -> which changes are called back."""
 
 _BATCH: Final = msgspec.json.Decoder(BatchIn)
@@ -175,8 +178,8 @@ def _submission(
     _keep_for_views(given, content, extra)
     if group:
         raise forbidden(ErrorCode.UNKNOWN_GROUP, "to: a group id is unknown")
-    notify = NOTIFY_OF[given.delivery_report or "none"]
-    if calls_back and notify is not Notify.NONE and given.callback_url is None and account.callback_url is None:
+    notify = NOTIFY_OF[given.delivery_report]
+    if calls_back and notify not in _SILENT and given.callback_url is None and account.callback_url is None:
         raise forbidden(
             ErrorCode.MISSING_CALLBACK_URL,
             "callback_url: required for this delivery_report, the account has no default",
@@ -224,8 +227,8 @@ def _plain_submission(given: BatchIn, account: Account) -> Submission | None:
         or (url is not None and len(url) > wire.URL_MAX_CHARS)
     ):
         return None
-    notify = NOTIFY_OF[given.delivery_report or "none"]
-    if notify is not Notify.NONE and url is None and account.callback_url is None:
+    notify = NOTIFY_OF[given.delivery_report]
+    if notify not in _SILENT and url is None and account.callback_url is None:
         return None
     number = to[0]
     if len(to) == 1 and number.isdigit() and number.isascii() and 5 <= len(number) <= 15 and number[0] != "0":

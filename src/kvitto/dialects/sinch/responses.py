@@ -18,6 +18,7 @@ from kvitto.core.model import (
     ContentKind,
     MessagePage,
     MessageView,
+    NewBatch,
     Notify,
     StatusCount,
 )
@@ -68,6 +69,7 @@ REPORT_OF: Final[Mapping[Notify, ReportType]] = {
     Notify.BATCH_FULL: "full",
     Notify.CHANGES: "per_recipient",
     Notify.FINAL: "per_recipient_final",
+    Notify.ATTEMPTS: "per_recipient",
 }
 """Which changes are called back -> ``delivery_report``."""
 
@@ -81,9 +83,9 @@ _TYPE_OF: Final[Mapping[ContentKind, BatchType]] = {
 # --- batches ---------------------------------------------------------------------------------------------------------
 
 
-def write_created(operation: Any, batch: Batch) -> Answer:
+def write_created(operation: Any, new: NewBatch) -> Answer:
     """201 with the batch."""
-    return Answer(201, ENCODER.encode(_batch(batch)), JSON)
+    return Answer(201, ENCODER.encode(_batch(new.batch)), JSON)
 
 
 def write_batch(operation: Any, batch: Batch) -> Answer:

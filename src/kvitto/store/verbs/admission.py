@@ -274,10 +274,10 @@ def _save_purses(tx: Tx, purses: Mapping[str, _Purse]) -> None:
         tx.run(_SPEND, rows)
 
 
-def accept_batches(tx: Tx, scope: Scope, items: Sequence[NewBatch]) -> list[Batch | AdmissionRefused]:
+def accept_batches(tx: Tx, scope: Scope, items: Sequence[NewBatch]) -> list[NewBatch | AdmissionRefused]:
     """Store batches with their messages; see ``Store.accept_batch``."""
     purses = _purses(tx, [new.batch.account_id for new in items])
-    results: list[Batch | AdmissionRefused] = []
+    results: list[NewBatch | AdmissionRefused] = []
     batches: list[tuple[Any, ...]] = []
     messages: list[tuple[Any, ...]] = []
     ended: list[str] = []
@@ -289,7 +289,7 @@ def accept_batches(tx: Tx, scope: Scope, items: Sequence[NewBatch]) -> list[Batc
             results.append(AdmissionRefused("quota"))
         else:
             _plan_rows(new, purse, batches, messages, ended)
-            results.append(new.batch)
+            results.append(new)
     if batches:
         tx.run(_INSERT_BATCHES, batches)
         tx.run(_INSERT_MESSAGES, messages)
