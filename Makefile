@@ -111,6 +111,7 @@ long: $(VENV)/.develops postgres
 # The pages that are made from the code.
 docs: $(VENV)/.runs
 	$(BIN)/python -c 'from kvitto.settings import document; print(document(), end="")' > docs/configuration.md
+	$(BIN)/python -c 'from kvitto.simulator.page import document; print(document(), end="")' > docs/simulator.md
 	$(BIN)/python -c 'from kvitto.telemetry import metrics_page; print(metrics_page(), end="")' > docs/metrics.md
 
 # Newer versions within the bounds of pyproject.toml. Commit what it writes.
