@@ -137,9 +137,9 @@ class Bind(asyncio.Protocol):
     def _tell(self, events: list[Event], now: float) -> None:
         if events:
             self._owner.on_events(self, events, now)
-            if self.session.ended:  # as the last event told
+            if self.session.ended and not self._deaf:  # as the last event told
                 self.close()
-        if self.session.has_output or self._timer is None:
+        if not self._deaf and (self.session.has_output or self._timer is None):
             self.wrote()
 
     def _flush(self) -> None:
