@@ -199,15 +199,12 @@ class Kannel:
             "box-deny-ip": '"*.*.*.*"',
             "box-allow-ip": '"127.0.0.1"',
             "dlr-storage": "internal",
-            "log-file": self._logs / "bearerbox.log",
-            "log-level": 0,
+            "sms-resend-freq": 1,
         }
         smsbox = {
             "bearerbox-host": "127.0.0.1",
             "sendsms-port": self._http,
             "sendsms-interface": "127.0.0.1",
-            "log-file": self._logs / "smsbox.log",
-            "log-level": 0,
         }
         user = {
             "username": "test",
@@ -243,17 +240,19 @@ class Kannel:
                 process.wait()
 
     def _start(self, program: str) -> None:
-        words = [program, "-v", "4", str(self._config)]
-        self._running.append(
-            subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self._logs)
-        )
+        with self._log(program).open("wb") as log:
+            words = [program, "-v", "0", str(self._config)]
+            self._running.append(subprocess.Popen(words, stdout=log, stderr=log, cwd=self._logs))
+
+    def _log(self, program: str) -> Path:
+        return self._logs / f"{Path(program).name}.log"
 
     def _online(self) -> bool:
-        assert self._running[0].poll() is None, (self._logs / "bearerbox.log").read_text()
+        assert self._running[0].poll() is None, self._log(self._bearerbox).read_text("latin-1")
         return "(online " in self.status()
 
     def _answers(self) -> bool:
-        assert self._running[1].poll() is None, (self._logs / "smsbox.log").read_text()
+        assert self._running[1].poll() is None, self._log(self._smsbox).read_text("latin-1")
         return "smsbox:" in self.status()
 
     def status(self) -> str:

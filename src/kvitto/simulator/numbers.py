@@ -221,4 +221,7 @@ def is_magic(destination: str) -> bool:
 
 def behaviour_of(destination: str) -> Behaviour:
     """What the simulator does with a message to this number, digits as they came in ``destination_addr``."""
-    return NUMBERS.get(destination[-2:], DEFAULT) if is_magic(destination) else DEFAULT
+    # The prefix first: nearly every number of a load ends here.
+    if destination.startswith(MAGIC_PREFIX) and is_magic(destination):
+        return NUMBERS.get(destination[-2:], DEFAULT)
+    return DEFAULT

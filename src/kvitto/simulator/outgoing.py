@@ -9,7 +9,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, cast
 
 from kvitto.core.clock import Clock
 from kvitto.simulator.bind import Bind
@@ -119,10 +119,10 @@ class Outgoing:
         heap = self._heap
         while heap and heap[0][0] <= now:
             what = heapq.heappop(heap)[2]
-            if isinstance(what, Pending | Incoming):
+            if type(what) is Pending or type(what) is Incoming:
                 self._send(what, now)
             else:
-                what()
+                cast("Callable[[], None]", what)()
         if self._record is not None:
             self._record.flush()
         self._arm()
@@ -151,9 +151,9 @@ class Outgoing:
 
     def _write(self, bind: Bind, receipt: Pending | Incoming, now: float) -> None:
         receipt.tries += 1
-        if isinstance(receipt, Incoming):
+        if type(receipt) is Incoming:
             bind.session.deliver(receipt.pdu, receipt, now)
-        else:
+        elif type(receipt) is Pending:
             bind.session.deliver(self._pdu(receipt), receipt, now)
             if self._record is not None:
                 self._record.receipt_sent(receipt.submit.destination_addr, receipt.ids.text, receipt.tries)
