@@ -138,7 +138,10 @@ def test_all_mistakes_are_told_at_once():
     assert [problem.key for problem in caught.value.problems] == ["seed", "throttle.burst", "sed"]
 
 
-@pytest.mark.parametrize(("octets", "reason"), [(b"seed = ", "no TOML"), (b"\xff", "no TOML"), (None, "No such file")])
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [(b"seed = ", "no TOML"), (b"\xff", "no TOML"), (b"seed = " + b"9" * 5_000, "no TOML"), (None, "No such file")],
+)
 def test_a_file_that_is_none_is_told_by_name(tmp_path, octets, reason):
     path = tmp_path / "x.toml"
     if octets is not None:

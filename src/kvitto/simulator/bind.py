@@ -92,7 +92,8 @@ class Bind(asyncio.Protocol):
         """An ESME connected."""
         self._transport = cast("asyncio.Transport", transport)
         if self._wire is not None:
-            self._wire.opened(self.number, str(transport.get_extra_info("peername")))
+            self._wire.opened(self.number, _peer(transport))
+            self._wire.flush()
         self.session.opened(self._clock.monotonic())
         self._arm()
 
@@ -115,6 +116,7 @@ class Bind(asyncio.Protocol):
             self._leave()
         if self._wire is not None:
             self._wire.closed(self.number)
+            self._wire.flush()
         self._owner.on_closed(self)
 
     # --- The inner works ---------------------------------------------------------------------------------------------
@@ -156,6 +158,7 @@ class Bind(asyncio.Protocol):
         """Hand octets to the socket."""
         if self._wire is not None:
             self._wire.octets(self.number, "out", data)
+            self._wire.flush()
         transport.write(data)
 
     def _arm(self) -> None:
@@ -175,3 +178,9 @@ class Bind(asyncio.Protocol):
         events = self.session.poll(now)
         self._arm()
         self._tell(events, now)
+
+
+def _peer(transport: asyncio.BaseTransport) -> str:
+    """``address:port`` of the other end."""
+    name = transport.get_extra_info("peername") or ("", 0)
+    return f"{name[0]}:{name[1]}"

@@ -58,7 +58,7 @@ class FaultyBind(Bind):
             self.half_open()
         elif self._transport is not None and not self._closing:
             if self._reached(faults.stop_reading_after_bytes):
-                self._transport.pause_reading()
+                _pause(self._transport)
             elif faults.read_bytes_per_s is not None:
                 self._rest(self._transport, len(data) / faults.read_bytes_per_s)
 
@@ -73,8 +73,12 @@ class FaultyBind(Bind):
 
     def _rest(self, transport: asyncio.Transport, wait_s: float) -> None:
         """A slow reader has taken its share: it looks again when that time is over."""
-        transport.pause_reading()
-        self._slow = self._loop.call_later(max(wait_s, READ_TICK_S), transport.resume_reading)
+        _pause(transport)
+        self._slow = self._loop.call_later(max(wait_s, READ_TICK_S), self._read_on)
+
+    def _read_on(self) -> None:
+        if self._transport is not None and not self._closing:
+            self._transport.resume_reading()
 
     def _put(self, transport: asyncio.Transport, data: bytes) -> None:
         limit = self._faults.cut_after_sent_bytes
@@ -84,3 +88,8 @@ class FaultyBind(Bind):
         super()._put(transport, data)
         if limit is not None and self._sent_bytes >= limit:
             self._end(transport)
+
+
+def _pause(transport: asyncio.Transport) -> None:
+    if transport.is_reading():
+        transport.pause_reading()

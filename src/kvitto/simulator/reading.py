@@ -29,7 +29,7 @@ def read_scenario(path: Path) -> Scenario:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise _file_problem(path, error.strerror or str(error)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # Not only its own: a number of 5 000 digits is a plain one.
         raise _file_problem(path, f"no TOML: {error}") from None
     return make_scenario(table, source=f"file {path}")
 

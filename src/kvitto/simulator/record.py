@@ -54,6 +54,9 @@ class WireRecorder(Protocol):
     def closed(self, connection: int) -> None:
         """It is gone."""
 
+    def flush(self) -> None:
+        """See ``Recorder``."""
+
 
 class Record:
     """Counts in memory. ``submits``: destination -> submit_sm that came for it, refused ones among them."""

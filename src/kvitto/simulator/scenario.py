@@ -174,7 +174,8 @@ class Answer(Section):
     once: bool = False
     """Refuse a number once only: its next message is accepted."""
     kind: Literal["answer", "none", "close", "half_open"] = "answer"
-    """`answer`; `none`: accepted and never answered, receipts come; `close`: the connection is closed instead;
+    """`answer`; `none`: accepted and never answered, receipts come; `close`: the connection is closed instead, and
+    no receipt comes;
     `half_open`: from here on the connection stands, and nothing on it is read or answered any more."""
     delay: Delay | None = None
     """Until the answer; unset: at once. Answers with different delays come out of order."""
@@ -392,7 +393,7 @@ class Incoming(Section):
     """The short code or number that it writes to."""
     text: Annotated[str, Field(max_length=10_000)] = "Hello"
     """What it writes; beyond Latin-1 it goes out as UCS-2."""
-    count: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    count: Annotated[int, Field(ge=1, le=100_000)] = 1
     """How many such messages (number)."""
     after_ms: Milliseconds = 0
     """Before the first one (milliseconds)."""
