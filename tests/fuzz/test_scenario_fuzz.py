@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvitto.core.errors import SettingsError
+from kvitto.core.errors import SettingsError, SettingsProblem
 from kvitto.simulator import Scenario, make_scenario
 from kvitto.simulator.scenario import SECTIONS
 
@@ -27,13 +27,10 @@ values = st.recursive(
 @settings(max_examples=400, deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYS), values, max_size=6))
 def test_any_table_is_a_scenario_or_refused_by_key(table):
+    problems: tuple[SettingsProblem, ...] = ()
     try:
-        scenario = make_scenario(table)
+        made: object = make_scenario(table)
     except SettingsError as error:
-        assert error.problems
-        for problem in error.problems:
-            assert problem.key
-            assert problem.reason
-            assert len(problem.value) <= 200
-    else:
-        assert isinstance(scenario, Scenario)
+        made, problems = None, error.problems
+    assert isinstance(made, Scenario) or problems
+    assert all(problem.key and problem.reason and len(problem.value) <= 200 for problem in problems)
