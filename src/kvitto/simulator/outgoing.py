@@ -90,7 +90,7 @@ class Outgoing:
 
     def answered(self, receipt: Pending | Incoming, command_status: int, now: float) -> None:
         """Its answer came."""
-        if self._record is not None and isinstance(receipt, Pending):
+        if self._record is not None and type(receipt) is Pending:
             self._record.receipt_answered(receipt.submit.destination_addr, receipt.ids.text, command_status)
         if command_status == 0:
             receipt.answered = True

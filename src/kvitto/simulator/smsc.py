@@ -49,6 +49,8 @@ OUT_OF_ORDER_GAP_S: Final = 0.005
 MAX_REMEMBERED: Final = 100_000
 """Numbers and texts remembered for "once" and for parts; then the oldest is forgotten. About 20 MB."""
 
+# A NamedTuple's own __new__ is a Python function; this one is not. It counts no fields: for this package's tuples only.
+_new: Final = tuple.__new__
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
@@ -245,7 +247,7 @@ class Simulator:
             else:
                 self._refuse(bind, pdu, behaviour.refuse)
             return
-        part = _Part(bind, pdu, self._new_ids(behaviour))
+        part = _new(_Part, (bind, pdu, self._new_ids(behaviour)))
         if self._record is not None:
             self._record.submit(destination, part.ids.text, 0)
         if behaviour.answer is Answer.CLOSE:
@@ -261,7 +263,7 @@ class Simulator:
         style = behaviour.style
         if style is STANDARD:
             text = str(number)
-            return Written(f"{number:x}" if behaviour.hex_id else text, text, text)
+            return _new(Written, (f"{number:x}" if behaviour.hex_id else text, text, text))
         uuid = behaviour.uuid
         response = f"{number:x}" if behaviour.hex_id and not uuid else style.response.write(number, uuid)
         return Written(response, style.text.write(number, uuid), style.tlv.write(number, uuid))
