@@ -59,7 +59,7 @@ def node_esme(port: int, *, ca_file: Path | None = None, **job: Any) -> Any:
     """Run node-smpp as an ESME to its end; what it saw (``tests/peers/esme.js``)."""
     scheme, host = ("smpp", "127.0.0.1") if ca_file is None else ("ssmpp", "localhost")
     words = [*_node("esme.js"), f"{scheme}://{host}:{port}", json.dumps(job), *([str(ca_file)] if ca_file else [])]
-    ended = subprocess.run(words, capture_output=True, text=True, timeout=BOUND_S, check=False)
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
 
