@@ -300,6 +300,7 @@ class ReceiptOutcome(StrEnum):
     ORPHAN = "orphan"
     AMBIGUOUS = "ambiguous"
     UNPARSEABLE = "unparseable"
+    ASSIGNED = "assigned"  # an operator said whose it is (R34)
 
 
 class MessageView(NamedTuple):

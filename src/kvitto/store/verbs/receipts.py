@@ -22,11 +22,14 @@ from kvitto.store.api import IncomingMessage, ReceiptResult, ReceivedReceipt
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 from kvitto.store.verbs.changes import Changes, Loaded, load_parts, lone_part, select_loaded
+from kvitto.store.verbs.counting import count_outcomes
 from kvitto.store.verbs.dispatch import NAME_PARTS
 
 __all__ = [
     "Parked",
     "ParkedRetry",
+    "give_receipt",
+    "read_kept",
     "record_incoming",
     "record_receipts",
     "retry_parked",
@@ -155,7 +158,7 @@ def record_receipts(tx: Tx, scope: Scope, items: Sequence[Sequence[ReceivedRecei
                 verdict.level,
                 verdict.message_id,
                 verdict.part_no,
-                _parsed_json(one.receipt, one.rules) if parked and one.receipt is not None else None,
+                _parsed_json(one.receipt, one.rules) if one.receipt is not None and not verdict.message_id else None,
                 one.at + _FIRST_RETRIES_MS[0] if parked else None,
             )
         )
@@ -290,6 +293,14 @@ def _apply(changes: Changes, one: Parked, item: _Found, level: int, now: int, *,
     )
 
 
+def give_receipt(
+    changes: Changes, one: Parked, loaded: Loaded, part_no: int, link: str, written_at: int, now: int
+) -> ReceiptOutcome:
+    """Let a kept receipt change a part that somebody chose for it (R34); returns what it did there."""
+    candidate = Candidate((loaded.id, part_no), one.group, "", loaded.recipient, written_at, False)
+    return _apply(changes, one, _Found(loaded, part_no, link, written_at, candidate), 0, now).outcome
+
+
 def _outcome(kind: MoveKind, nothing_new: bool, was_ended: bool, adopted: bool) -> ReceiptOutcome:
     if adopted:
         return ReceiptOutcome.ADOPTED
@@ -363,6 +374,11 @@ def _parsed_json(receipt: Receipt, rules: LinkRules) -> str:
 _read_stored = msgspec.json.Decoder(_Stored)
 
 
+def read_kept(parsed: str) -> Receipt:
+    """What was read of a receipt that has no message yet."""
+    return _receipt_from(_read_stored.decode(parsed))
+
+
 def _receipt_from(kept: _Stored) -> Receipt:
     return Receipt(
         message_id=kept.message_id,
@@ -429,7 +445,7 @@ _SETTLE: Final = Statement(
             part_no=r.c.part_no,
             next_try_at=r.c.next_try_at,
             tries=t.receipt.c.tries + 1,
-            parsed=case((r.c.next_try_at.is_not(None), t.receipt.c.parsed), else_=None),
+            parsed=case((r.c.message_id.is_(None), t.receipt.c.parsed), else_=None),
         )
         .where(t.receipt.c.id == r.c.id)
     ),
@@ -483,7 +499,7 @@ def _try_again(tx: Tx, scope: Scope, parked: Sequence[Parked], now: int, *, may_
     verdicts = _decide(tx, scope, parked, now)
     if may_adopt:
         verdicts = _adopt(tx, scope, parked, verdicts, now)
-    rows, settled = [], []
+    rows, settled, told = [], [], []
     for one, verdict in zip(parked, verdicts, strict=True):
         next_try_at = None
         outcome = verdict.outcome
@@ -493,6 +509,7 @@ def _try_again(tx: Tx, scope: Scope, parked: Sequence[Parked], now: int, *, may_
                 outcome = ReceiptOutcome.ORPHAN  # R34
         if next_try_at is None:
             settled.append((one.id,))
+            told.append((one.link, one.group, outcome, verdict.level))
         rows.append(
             (
                 one.id,
@@ -507,6 +524,7 @@ def _try_again(tx: Tx, scope: Scope, parked: Sequence[Parked], now: int, *, may_
     tx.run(_SETTLE, rows)
     if settled:
         tx.run(_FORGET_KEYS, settled)
+        count_outcomes(scope, told)
 
 
 def _next_try(one: Parked, now: int) -> int | None:
