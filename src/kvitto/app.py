@@ -27,13 +27,14 @@ from alembic.script import ScriptDirectory
 from kvitto import __version__
 from kvitto.callbacks.outbox import Outbox, OutboxLimits
 from kvitto.callbacks.post import CallbackClient, PostLimits
-from kvitto.core.clock import Clock
+from kvitto.core.clock import Clock, SteadyClock
 from kvitto.core.errors import Refused, StoreUnavailable
 from kvitto.core.ids import IdMaker
 from kvitto.core.model import Account
 from kvitto.dialects.base import Dialect
 from kvitto.dialects.sinch import SinchDialect
 from kvitto.dialects.sinch import openapi as sinch_openapi
+from kvitto.dispatch.cleaning import Broom
 from kvitto.dispatch.dispatcher import Dispatcher
 from kvitto.dispatch.link import BindStyle, LinkConfig, TlsOptions
 from kvitto.dispatch.routes import RouteRule, Routes
@@ -213,9 +214,9 @@ class App:
     def __init__(self, settings: Settings, clock: Clock, *, on_ready: "Callable[[App], None] | None" = None) -> None:
         self.settings = settings
         self.demo_keys: DemoKeys | None = None
-        self._clock = clock
+        self._clock = SteadyClock(clock)
         self._on_ready = on_ready
-        self._ids = IdMaker(clock)
+        self._ids = IdMaker(self._clock)
         self._dialects: tuple[Dialect, ...] = (SinchDialect(),)
         self._lock: IO[str] | None = None
         self._store: Store | None = None
@@ -372,6 +373,10 @@ class App:
         self._dispatcher = Dispatcher(store, configs, self._clock, stop_s=self.settings.server.stop_s * 0.6)
         self._dispatcher.start()
         self._stops.append(("links", self._dispatcher.stop))
+        rules = self._dispatcher.waits.rules
+        broom = Broom(store, self._clock, lambda: rules, self.settings.store.retention_days)
+        broom.start()
+        self._stops.append(("broom", broom.stop))
 
     async def _start_http(self, store: Store, outbox: Outbox) -> None:
         settings, dispatcher = self.settings, self._dispatcher

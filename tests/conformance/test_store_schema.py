@@ -30,6 +30,8 @@ from kvitto.store.verbs import (
     overdue,
     queries,
     receipts,
+    retention,
+    wholes,
 )
 from tests.support.postgres import PostgresCluster
 
@@ -196,7 +198,20 @@ def test_every_table_carries_the_account_and_instants_are_whole_milliseconds():
 
 # --- plans ---------------------------------------------------------------------------------------------------------
 
-MODULES = (accounts, admission, callbacks, changes, counting, dispatch, orphans, overdue, queries, receipts)
+MODULES = (
+    accounts,
+    admission,
+    callbacks,
+    changes,
+    counting,
+    dispatch,
+    orphans,
+    overdue,
+    queries,
+    receipts,
+    retention,
+    wholes,
+)
 BIG = {"message", "part", "callback", "receipt", "batch", "event", "parked_key", "feedback", "incoming"}
 MAY_SCAN = {
     # Asked once, when an operator changes a rate or looks at the backlog: by a partial index, or not hot.

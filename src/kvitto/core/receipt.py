@@ -209,7 +209,8 @@ class LinkRules:
     Sending
         ``default_alphabet``, ``long``, ``sixteen_bit_reference``: docs/smpp.md 3.1, 3.3.
         ``short_code_ton``: type of number of senders of up to 6 digits (docs/smpp.md 3.4).
-        ``resend_in_doubt``: send again what was written and never answered; may deliver twice (R12).
+        ``resend_in_doubt``, ``resend_after_s``: send again what was written and never answered, that long after; may
+        deliver twice (R12).
         ``status_overrides``: command_status -> class, where this SMSC differs from docs/smpp.md 1.8.
 
     ``states`` is derived: every known stat word in upper case -> its row.
@@ -241,6 +242,7 @@ class LinkRules:
     sixteen_bit_reference: bool = False
     short_code_ton: int = 3
     resend_in_doubt: bool = False
+    resend_after_s: int = 60
     status_overrides: Mapping[int, CommandClass] = field(default_factory=dict)
 
     states: Mapping[str, StateRow] = field(init=False, repr=False, compare=False)

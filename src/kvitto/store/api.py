@@ -39,6 +39,7 @@ __all__ = [
     "AdmissionRefused",
     "Assigned",
     "BatchOutcome",
+    "Cleaned",
     "InDoubtPart",
     "IncomingMessage",
     "LinkCount",
@@ -207,6 +208,13 @@ class LinkState(NamedTuple):
     last_error: str | None
     at: int
     node: str = ""
+
+
+class Cleaned(NamedTuple):
+    """One step of cleaning: receipts, callbacks, messages and batches removed; whether nothing old is left."""
+
+    removed: int
+    over: bool
 
 
 class IncomingMessage(NamedTuple):
@@ -382,6 +390,13 @@ class Store(Protocol):
 
     async def count_links(self) -> list[LinkCount]:
         """The counters of every link and group (R54), by link, group and name."""
+
+    def clean(self, rules: Mapping[str, LinkRules], retention_days: int, now: int, limit: int) -> "Future[Cleaned]":
+        """Remove a little of what is too old (R51), at most ``limit`` rows of each kind, so that no commit waits long.
+
+        Receipts and incoming messages after ``raw_keep_s``; finished batches and their callbacks after the account's
+        retention, else ``retention_days``, and never before any link's ``map_keep_s``, nor before 7 days.
+        """
 
     # --- callbacks
     # -------------------------------------------------------------------------------------------------------

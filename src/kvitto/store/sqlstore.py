@@ -39,6 +39,7 @@ from kvitto.store.api import (
     Assigned,
     BatchOutcome,
     CallbackTaker,
+    Cleaned,
     IncomingMessage,
     InDoubtPart,
     LinkCount,
@@ -54,7 +55,18 @@ from kvitto.store.api import (
 from kvitto.store.commits import Commits, Database, Done, Scope, Verb, WriteTx
 from kvitto.store.sealing import Seal
 from kvitto.store.statements import Int, Statement, Str, Tx
-from kvitto.store.verbs import accounts, admission, callbacks, counting, dispatch, orphans, overdue, queries, receipts
+from kvitto.store.verbs import (
+    accounts,
+    admission,
+    callbacks,
+    counting,
+    dispatch,
+    orphans,
+    overdue,
+    queries,
+    receipts,
+    retention,
+)
 
 __all__ = ["SqlStore"]
 
@@ -129,6 +141,7 @@ _CLAIM: Final = Verb("claim_messages", 60, _claim_and_count)
 _CLAIM_CALLBACKS: Final = Verb("claim_callbacks", 61, callbacks.claim_callbacks)
 _TAKE_BACK_PARTS: Final = Verb("take_back_parts", 1, dispatch.take_back_parts)
 _TAKE_BACK_CALLBACKS: Final = Verb("take_back_callbacks", 2, callbacks.take_back_callbacks)
+_CLEAN: Final = Verb("clean", 80, retention.clean)
 _LINK_STATES: Final = Verb("record_link_states", 70, counting.record_link_states)
 _PROBE: Final = Verb("check", 3, _beat)
 
@@ -162,6 +175,7 @@ class SqlStore:
         self.commits.unsure = self._unsure
         self.commits.last = counting.write_counts
         self._node = node
+        self._walks = retention.Walks()
         self._unsure_claims: list[SubmitFate] = []
         self._readers: ThreadPoolExecutor | None = None
         self._taken_back = False
@@ -347,6 +361,12 @@ class SqlStore:
     async def list_link_states(self) -> list[LinkState]:
         """See ``Store.list_link_states``."""
         return await self._read(counting.link_states)
+
+    def clean(
+        self, rules: Mapping[str, LinkRules], retention_days: int, now: int, limit: int
+    ) -> "asyncio.Future[Cleaned]":
+        """See ``Store.clean``."""
+        return self.commits.put(_CLEAN, retention.CleanStep(self._walks, rules, retention_days, now, limit), limit)
 
     async def count_links(self) -> list[LinkCount]:
         """See ``Store.count_links``."""

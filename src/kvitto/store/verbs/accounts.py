@@ -58,6 +58,7 @@ _COLUMNS: Final = (
     "rate",
     "quota",
     "timezone",
+    "retention_days",
     "created_at",
 )
 _SETTABLE: Final = frozenset(_COLUMNS) - {"id", "name", "created_at"}
@@ -94,6 +95,7 @@ _ROW: Final[dict[str, Kind]] = {
     "rate": t.account.c.rate.type,
     "quota": Int,
     "timezone": Str,
+    "retention_days": Int,
     "created_at": Int,
 }
 _INSERT: Final = Statement(
@@ -142,6 +144,7 @@ def _create(tx: Tx, new: NewAccount) -> bool:
         one.rate,
         one.quota,
         one.timezone,
+        one.retention_days,
         one.created_at,
     )
     if not tx.run(_INSERT, [row]):

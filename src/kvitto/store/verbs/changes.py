@@ -135,7 +135,19 @@ def select_loaded(first: Sequence[Any], source: Any) -> Select[Any]:
 class Loaded:
     """A message in the hands of a verb: its record, and what its callbacks need to know."""
 
-    __slots__ = ("_hushed", "account_id", "created_at", "id", "links", "parts", "record", "recipient", "row", "was")
+    __slots__ = (
+        "_hushed",
+        "account_id",
+        "created_at",
+        "groups",
+        "id",
+        "links",
+        "parts",
+        "record",
+        "recipient",
+        "row",
+        "was",
+    )
 
     def __init__(self, row: Sequence[Any]) -> None:
         self.row = row
@@ -147,6 +159,7 @@ class Loaded:
         self.record = record_of(row)
         self.was = self.record
         self.links: dict[int, str] = {}
+        self.groups: frozenset[str] = frozenset()
         self._hushed = False
 
     def hush(self) -> None:
@@ -291,15 +304,18 @@ def load_parts(tx: Tx, loaded: Sequence[Loaded]) -> None:
         return
     by_id: dict[str, list[PartRecord]] = {}
     links: dict[str, dict[int, str]] = {}
+    groups: dict[str, set[str]] = {}
     for row in tx.run(PARTS_OF, [(one.id,) for one in loaded]):
         by_id.setdefault(row[0], []).append(read_part(row))
         links.setdefault(row[0], {})[row[1]] = row[12]
+        groups.setdefault(row[0], set()).add(row[13])
     for one in loaded:
         parts = by_id.get(one.id, [])
         if one.parts == 1:
             parts = [lone_part(part.part_no, part.state, one.record) for part in parts]
         one.set_parts(tuple(parts))
         one.links = links.get(one.id, {})
+        one.groups = frozenset(groups.get(one.id, ()))
 
 
 def message_of(tx: Tx, ids: Sequence[str]) -> dict[str, Loaded]:
@@ -529,6 +545,10 @@ class Changes:
     def give_lone_part(self, key: tuple[str, int]) -> bool:
         """Take over the writing of a lone part that changed its state; False if it did not, or has siblings."""
         return self._states.pop(key, None) is not None
+
+    def count(self, link: str, group: str, name: str) -> None:
+        """Add one to a link's counter (R54)."""
+        self._scope.count(link, group, name)
 
     def born(self, loaded: Loaded) -> None:
         """A message that was stored with its end already (an abort at admission): event and callbacks."""

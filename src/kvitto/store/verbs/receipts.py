@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, case, delete, insert, literal, select, update
 from kvitto.core.matching import Ambiguous, Candidate, Match, Park, ReceiptIds, adopt, candidate_keys, fold, match
 from kvitto.core.matching import InDoubt as DoubtfulPart
 from kvitto.core.model import ReceiptOutcome
-from kvitto.core.receipt import IdBase, LinkRules, NetworkError, Receipt, shown_done_at
+from kvitto.core.receipt import IdBase, LinkRules, NetworkError, PartReceipts, Receipt, shown_done_at
 from kvitto.core.status import FINAL, MoveKind, Reason, ReceiptRead, Status
 from kvitto.store import schema as t
 from kvitto.store.api import IncomingMessage, ReceiptResult, ReceivedReceipt
@@ -24,6 +24,7 @@ from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 from kvitto.store.verbs.changes import Changes, Loaded, load_parts, lone_part, select_loaded
 from kvitto.store.verbs.counting import count_outcomes
 from kvitto.store.verbs.dispatch import NAME_PARTS
+from kvitto.store.verbs.wholes import watch_parts
 
 __all__ = [
     "Parked",
@@ -282,8 +283,12 @@ def _apply(changes: Changes, one: Parked, item: _Found, level: int, now: int, *,
         network.net_code if network else None,
         adopted,
     )
+    if item.loaded.parts > 1:
+        event = event._replace(whole=one.rules.part_receipts is PartReceipts.ONE)
     was_ended = item.loaded.record.status in FINAL
     outcome = changes.apply(item.loaded, event)
+    if outcome.part is not None and item.loaded.parts > 1:
+        watch_parts(changes, item.loaded, item.part_no, (one.link, one.group), one.rules, event.at)
     return _Verdict(
         _outcome(outcome.kind, outcome.part is None, was_ended, adopted),
         level or None,
@@ -346,6 +351,8 @@ class _Stored(msgspec.Struct, array_like=True):
     submit_id: IdBase
     receipt_id: IdBase
     park_s: int
+    part_receipts: PartReceipts = PartReceipts.AUTO
+    part_wait_s: int = 600
 
 
 def _parsed_json(receipt: Receipt, rules: LinkRules) -> str:
@@ -367,6 +374,8 @@ def _parsed_json(receipt: Receipt, rules: LinkRules) -> str:
         rules.submit_id,
         rules.receipt_id,
         rules.park_s,
+        rules.part_receipts,
+        rules.part_wait_s,
     )
     return msgspec.json.encode(stored).decode()
 
@@ -484,13 +493,23 @@ def retry_parked(tx: Tx, scope: Scope, items: Sequence[ParkedRetry]) -> list[int
 
 def _parked(row: Sequence[Any], rules: Mapping[str, LinkRules]) -> Parked:
     kept = _read_stored.decode(row[4])
-    own = rules.get(row[1]) or _rules_at_parking(kept.submit_id, kept.receipt_id, kept.park_s)
+    own = rules.get(row[1]) or _rules_at_parking(
+        kept.submit_id, kept.receipt_id, kept.park_s, kept.part_receipts, kept.part_wait_s
+    )
     return Parked(row[0], row[1], row[2], row[3], _receipt_from(kept), own, row[5])
 
 
 @lru_cache(maxsize=64)
-def _rules_at_parking(submit_id: IdBase, receipt_id: IdBase, park_s: int) -> LinkRules:
-    return LinkRules(submit_id=submit_id, receipt_id=receipt_id, park_s=park_s)
+def _rules_at_parking(
+    submit_id: IdBase, receipt_id: IdBase, park_s: int, part_receipts: PartReceipts, part_wait_s: int
+) -> LinkRules:
+    return LinkRules(
+        submit_id=submit_id,
+        receipt_id=receipt_id,
+        park_s=park_s,
+        part_receipts=part_receipts,
+        part_wait_s=part_wait_s,
+    )
 
 
 def _try_again(tx: Tx, scope: Scope, parked: Sequence[Parked], now: int, *, may_adopt: bool = False) -> None:
