@@ -30,14 +30,12 @@ async def test_r39_auto_takes_one_delivered_receipt_for_all_after_ten_minutes_of
 async def test_r39_the_silence_counts_from_the_last_receipt_and_its_length_is_the_links(house: House):
     rules = LinkRules(part_wait_s=100)
     (message,) = await house.dispatch(parts=3)
+    await house.receipt_for(message, Status.DISPATCHED, part=1, rules=rules)
+    house.clock.advance(60)
     await house.receipt_for(message, part=1, rules=rules)
-    house.clock.advance(60)
-    await house.receipt_for(message, Status.DISPATCHED, part=1, rules=rules)  # older news: changes nothing
-    await house.receipt_for(message, Status.DISPATCHED, part=3, rules=rules, link="link2", group="link")
-    house.clock.advance(60)
-    await overdue(house, rules)
-    assert (await house.status(message))[0] is Status.DISPATCHED
-    house.clock.advance(40)
+    house.clock.advance(99)
+    assert await overdue(house, rules) == 0
+    house.clock.advance(1)
     await overdue(house, rules)
     assert (await house.status(message))[0] is Status.DELIVERED
 
@@ -55,6 +53,16 @@ async def test_r39_a_link_that_has_sent_two_receipts_for_one_text_is_waited_for_
     house.clock.advance(86_400 + 3600)
     await overdue(house)
     assert await house.status(second) == (Status.UNKNOWN, Reason.NO_RECEIPT)
+
+
+async def test_r39_a_receipt_by_another_link_of_the_group_is_remembered_too(house: House):
+    first, second = await house.dispatch(2, parts=2, group="smsc")
+    for part, link in ((1, "link"), (2, "receiver")):
+        await house.receipt_for(first, Status.DISPATCHED, part=part, link=link, group="smsc")
+    await house.receipt_for(second, link="receiver", group="smsc")
+    house.clock.advance(700)
+    await overdue(house)
+    assert (await house.status(second))[0] is Status.DISPATCHED
 
 
 async def test_r39_a_repeated_receipt_is_no_receipt_for_a_second_part(house: House):
