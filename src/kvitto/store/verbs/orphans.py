@@ -13,7 +13,7 @@ from sqlalchemy import Select, bindparam, delete, or_, select, update
 from kvitto.core.matching import fold
 from kvitto.core.model import ReceiptOutcome
 from kvitto.core.receipt import STATES, LinkRules, Receipt
-from kvitto.core.status import FINAL, PartState, Reason, Status
+from kvitto.core.status import FINAL, Reason, Status
 from kvitto.store import schema as t
 from kvitto.store.api import Assigned, StoredReceipt
 from kvitto.store.commits import Scope
@@ -168,7 +168,7 @@ _SAYABLE: Final = {
 
 
 class _Target(NamedTuple):
-    """A written part of the message: where a receipt may go."""
+    """A part that was written to a link at least once, be it that it waits to be sent again: a receipt may be its."""
 
     part_no: int
     group: str
@@ -251,11 +251,7 @@ def _target(tx: Tx, loaded: Loaded, group: str, part_no: int | None) -> _Target 
     """The part that is meant, or the word why there is none."""
     if part_no is not None and not 1 <= part_no <= loaded.parts:
         return "no_such_part"
-    sent = {
-        part.part_no: part
-        for part in (_Target(*row) for row in tx.run(_PARTS, [(loaded.id,)]))
-        if loaded.record.parts[part.part_no - 1].state is not PartState.WAITING
-    }
+    sent = {part.part_no: part for part in (_Target(*row) for row in tx.run(_PARTS, [(loaded.id,)]))}
     if part_no is not None:
         sent = {part_no: sent[part_no]} if part_no in sent else {}
     if not sent:
