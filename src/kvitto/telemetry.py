@@ -216,7 +216,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("kvitto_store_transactions_total", "counter", "Transactions committed"),
     Metric("kvitto_store_items_total", "counter", "Things they stored; by transactions: the size of a group"),
 )
-"""All that ``/metrics`` shows; counters count since the start of the process, or say otherwise. ``docs/metrics.md`` is made from it."""
+"""All that ``/metrics`` shows; counters count since the start of the process, or say otherwise. ``docs/metrics.md`` is
+made from it."""
 
 METRICS_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -262,11 +263,12 @@ text, an account or a secret ([promises](promises.md) P22). Counters begin at 0 
 `kvitto_link_counted_total`: that one is as durable as what it counts. What is read from the store (it, `pending`,
 `queued`, `in_doubt`, `parked`) is left out while the store cannot be read. R: [rules.md](rules.md).
 
-In `kvitto_link_counted_total`, `what` is one of: `claimed`, `returned` and `submitted` (parts taken from the queue, given
-back unwritten, and the difference), `answers_ok`, `refused` (for good), `throttled` (0x58, 0x14), `postponed`
-(refused for now otherwise), `in_doubt` (R12), `receipts` (read), `receipts_` with what became of them (`matched`, `duplicate`,
-`conflict`, `late`, `adopted`, `parked`, `orphan`, `ambiguous`, `unparseable`, `assigned`), `receipts_level_1` to `_4`
-(R26), `several_part_receipts` (R39). A parked receipt counts again when it finds its message or is given up.
+In `kvitto_link_counted_total`, `what` is one of: `claimed`, `returned` and `submitted` (parts taken from the queue,
+given back unwritten, and the difference), `answers_ok`, `refused` (for good), `throttled` (0x58, 0x14), `postponed`
+(refused for now otherwise), `in_doubt` (R12), `receipts` (read), `receipts_` with what became of them (`matched`,
+`duplicate`, `conflict`, `late`, `adopted`, `parked`, `orphan`, `ambiguous`, `unparseable`, `assigned`),
+`receipts_level_1` to `receipts_level_4` (R26), `several_part_receipts` (R39). A parked receipt counts again when it
+finds its message or is given up.
 
 """
 
