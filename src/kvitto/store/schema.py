@@ -31,6 +31,7 @@ __all__ = [
     "FINISHED",
     "NOTABLE",
     "OPEN",
+    "RESENT",
     "account",
     "batch",
     "callback",
@@ -203,6 +204,10 @@ part = Table(
 OPEN: Final = part.c.state.in_([literal_column("'written'"), literal_column("'in_doubt'")])
 """Parts without an answer: the condition of the index ``part_open``, to be repeated where that index is wanted."""
 Index("part_open", part.c.state, sqlite_where=OPEN, postgresql_where=OPEN)
+
+RESENT: Final = (part.c.state == literal_column("'waiting'")) & (part.c.reason == literal_column("'not_acknowledged'"))
+"""Parts that were in doubt and wait to be sent again on somebody's word: condition of the index ``part_resent``."""
+Index("part_resent", part.c.grp, sqlite_where=RESENT, postgresql_where=RESENT)
 
 receipt = Table(
     "receipt",

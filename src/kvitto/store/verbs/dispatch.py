@@ -416,6 +416,18 @@ _DOUBTFUL: Final = Statement(
 """Parts in doubt whose message has not ended: the others wait for nobody's word, only for a late receipt (R45)."""
 
 
+_RESEND: Final = Statement(
+    lambda r: (
+        update(t.part)
+        .values(state=str(PartState.WAITING), reason=str(Reason.NOT_ACKNOWLEDGED))
+        .where(t.part.c.message_id == r.c.id, t.part.c.part_no == r.c.no)
+    ),
+    id=Str,
+    no=Int,
+)
+"""Until it is written again, a receipt of its first submit may still adopt it (R33): the reason remembers that."""
+
+
 def record_fates(tx: Tx, scope: Scope, items: Sequence[Fates]) -> list[None]:
     """Parts back to the queue, or in doubt; see ``Store.record_fates``."""
     for item in items:
@@ -450,7 +462,8 @@ def _resolve(tx: Tx, scope: Scope, item: DoubtVerdict) -> int:
     if not keys:
         return 0
     if item.resend:
-        _requeue(tx, keys, item.now)
+        tx.run(_RESEND, keys)
+        tx.run(_BACK_TO_QUEUE, [(message_id, item.now) for message_id in {key[0] for key in keys}])
         return len(keys)
     changes = Changes(tx, scope, item.now)
     for one in message_of(tx, [key.message_id for key in keys]).values():

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, case, delete, insert, literal, select, update
+from sqlalchemy import Select, bindparam, case, delete, insert, literal, select, update
 
 from kvitto.core.matching import Ambiguous, Candidate, Match, Park, ReceiptIds, adopt, candidate_keys, fold, match
 from kvitto.core.matching import InDoubt as DoubtfulPart
@@ -558,13 +558,18 @@ def _next_try(one: Parked, now: int) -> int | None:
 
 # --- adoption (R33, last sentence) ------------------------------------------------------------------------------------
 
-_IN_DOUBT_OF: Final = Statement(
-    lambda r: select_loaded(
+
+def _of_group(r: Any) -> Select[Any]:
+    return select_loaded(
         (t.part.c.part_no, t.part.c.grp, t.part.c.link, t.part.c.written_at),
         r.join(t.part, t.part.c.grp == r.c.grp).join(t.message, t.message.c.id == t.part.c.message_id),
-    ).where(t.OPEN, t.part.c.state == "in_doubt"),
-    grp=Str,
-)
+    )
+
+
+_IN_DOUBT_OF: Final = Statement(lambda r: _of_group(r).where(t.OPEN, t.part.c.state == "in_doubt"), grp=Str)
+_RESENT_OF: Final = Statement(lambda r: _of_group(r).where(t.RESENT), grp=Str)
+"""Parts that wait to be sent again are as doubtful as before: their receipt saves the second SMS, and corrects a
+message that we let expire meanwhile (R45)."""
 
 
 def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_Verdict], now: int) -> list[_Verdict]:
@@ -580,7 +585,8 @@ def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_V
     groups = {parked[index].group for index in ripe}
     loaded: dict[str, Loaded] = {}
     doubtful: dict[object, tuple[DoubtfulPart, str, tuple[str, int]]] = {}
-    for row in tx.run(_IN_DOUBT_OF, [(group,) for group in sorted(groups)]):
+    keys = [(group,) for group in sorted(groups)]
+    for row in [*tx.run(_IN_DOUBT_OF, keys), *tx.run(_RESENT_OF, keys)]:
         one = loaded.setdefault(row[4], Loaded(row[4:]))
         key = (one.id, row[0])
         doubtful[key] = (DoubtfulPart(key, row[1], one.recipient, row[3]), row[2], key)

@@ -264,6 +264,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('written', 'in_doubt')"),
     )
     op.create_index(
+        "part_resent",
+        "part",
+        ["grp"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting' AND reason = 'not_acknowledged'"),
+        postgresql_where=sa.text("state = 'waiting' AND reason = 'not_acknowledged'"),
+    )
+    op.create_index(
         "part_smsc",
         "part",
         ["grp", "folded_id"],
