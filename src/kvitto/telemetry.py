@@ -52,6 +52,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "server.stopped": "everything is closed",
     "service.failed": "a service loop met something unforeseen; it goes on after a pause",
     "demo.account": "the demo account was made",
+    "settings.reloaded": "links and routes are as the configuration now says",
+    "settings.refused": "the configuration was read again and is wrong; the old one goes on",
     # HTTP
     "http.listening": "the port is open",
     "http.failed": "a request met a fault of ours and was answered 5xx",
@@ -121,6 +123,9 @@ FIELDS: Final[Mapping[str, Shows]] = {
     "dialect": _P,
     # What happened
     "reason": _P,
+    "key": _P,
+    "value": _X,
+    "links": _P,
     "outcome": _P,
     "command": _P,
     "command_status": _P,

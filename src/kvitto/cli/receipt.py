@@ -18,6 +18,7 @@ import typer
 
 from kvitto.cli.common import CLOCK, ConfigOption, DataOption, JsonOption, read_settings
 from kvitto.cli.matchlines import answer_line, read_match_settings
+from kvitto.cli.orphans import orphans
 from kvitto.core.errors import BadInput, NotFound
 from kvitto.core.receipt import LinkRules
 from kvitto.smpp.records import read_pdu_line, read_text_line
@@ -25,6 +26,7 @@ from kvitto.smpp.records import read_pdu_line, read_text_line
 __all__ = ["commands"]
 
 commands = typer.Typer(no_args_is_help=True, help="Receipts: what they say, whose they are, which found nobody.")
+commands.add_typer(orphans, name="orphans")
 
 
 @commands.command()

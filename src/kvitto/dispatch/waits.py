@@ -24,7 +24,7 @@ BATCH: Final = 500
 
 
 class Waits:
-    """Runs the waits of all links. ``rules``: by link name."""
+    """Runs the waits of all links. ``rules``: by link name, and may change while it runs."""
 
     def __init__(self, store: Store, clock: Clock, rules: Mapping[str, LinkRules], *, every_s: float = EVERY_S) -> None:
         self._store = store

@@ -99,6 +99,10 @@ class Desk:
             ListReports: self._list_reports,
         }
 
+    def set_routes(self, route_for: RouteFor | None) -> None:
+        """Route by other rules from now on."""
+        self._route_for = route_for
+
     def send(self, submission: Submission, account: Account, now: int, done: Done) -> Denial | None:
         """Plan and store a batch; ``done`` is called after the commit (P1): read what it gets with ``settle``.
 

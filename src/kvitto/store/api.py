@@ -12,7 +12,7 @@ vendors. Next: ``kvitto.store.schema`` (the tables), ``kvitto.store.verbs`` (wha
 """
 
 from asyncio import Future
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from kvitto.core.model import (
@@ -378,6 +378,17 @@ class Store(Protocol):
 
     def end_in_doubt(self, keys: Sequence[PartKey], now: int) -> "Future[int]":
         """An operator ends messages whose parts are in doubt: UNKNOWN, ``not_acknowledged``."""
+
+    def set_groups(self, groups: Mapping[str, str]) -> None:
+        """From now on these links (by name) claim for these groups (R30); a link that is not named is its own group."""
+
+    def reroute_messages(
+        self, links: Collection[str], route_for: Callable[[str, str], str | None], limit: int
+    ) -> "Future[int]":
+        """Give queued messages of links that are not among ``links`` to those that ``route_for`` (number, account's
+        name) names ("" for any); where it says None, what was never written ends as ABORTED ``no_route`` when it falls
+        due. Returns how many were changed: below ``limit``, none is left.
+        """
 
     async def next_due_at(self, link: str) -> int | None:
         """When the next message that this link may carry falls due (ms UTC), None if there is none."""

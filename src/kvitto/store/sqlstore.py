@@ -5,7 +5,7 @@ Must not know: what a verb does (``kvitto.store.verbs``). Next: ``kvitto.store.c
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -65,6 +65,7 @@ from kvitto.store.verbs import (
     overdue,
     queries,
     receipts,
+    rerouting,
     retention,
 )
 
@@ -137,6 +138,7 @@ _PARKED: Final = Verb("retry_parked", 42, receipts.retry_parked)
 _ASSIGN: Final = Verb("assign_receipt", 44, orphans.assign_receipts)
 _OVERDUE: Final = Verb("end_overdue", 43, overdue.end_overdue)
 _ATTEMPTS: Final = Verb("record_attempts", 50, callbacks.record_attempts)
+_REROUTE: Final = Verb("reroute_messages", 55, rerouting.reroute_messages)
 _CLAIM: Final = Verb("claim_messages", 60, _claim_and_count)
 _CLAIM_CALLBACKS: Final = Verb("claim_callbacks", 61, callbacks.claim_callbacks)
 _TAKE_BACK_PARTS: Final = Verb("take_back_parts", 1, dispatch.take_back_parts)
@@ -383,6 +385,16 @@ class SqlStore:
     def end_in_doubt(self, keys: Sequence[PartKey], now: int) -> "asyncio.Future[int]":
         """See ``Store.end_in_doubt``."""
         return self.commits.put(_DOUBTS, dispatch.DoubtVerdict(keys, False, now), len(keys))
+
+    def set_groups(self, groups: Mapping[str, str]) -> None:
+        """See ``Store.set_groups``."""
+        self._groups = dict(groups)
+
+    def reroute_messages(
+        self, links: Collection[str], route_for: Callable[[str, str], str | None], limit: int
+    ) -> "asyncio.Future[int]":
+        """See ``Store.reroute_messages``."""
+        return self.commits.put(_REROUTE, rerouting.Rerouting(frozenset(links), route_for, limit), limit)
 
     async def next_due_at(self, link: str) -> int | None:
         """See ``Store.next_due_at``."""
