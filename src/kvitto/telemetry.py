@@ -73,6 +73,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "submit.postponed": "the SMSC refused a part for now; it stays queued",
     "submit.in_doubt": "written, not answered",
     "submit.answered_late": "an answer came after its time-out and was used all the same",
+    "query.answered": "the SMSC was asked for a message that had no receipt, and answered",
+    "query.failed": "the question could not be written",
     # Receipts
     "receipt.parked": "it matches nothing yet",
     "receipt.adopted": "it decided a part in doubt",

@@ -203,6 +203,7 @@ class LinkRules:
         ``submit_id``, ``receipt_id``: how ids are written in responses and in receipts (R26).
         ``park_s``, ``map_keep_s``, ``raw_keep_s``, ``dlr_grace_s``: seconds an unmatched receipt is tried again (R33),
         a submitted id can be matched (R45), a raw PDU is kept (R25), a receipt is awaited after validity (R44).
+        ``query``, ``query_before_s``: ask the SMSC by query_sm that long before the wait for a receipt ends (R52).
         ``adopt_after_s``, ``adopt_within_s``: a receipt parked that long may be adopted by an in-doubt part whose
         submit is that near to its submit date (R33).
 
@@ -234,6 +235,8 @@ class LinkRules:
     map_keep_s: int = 30 * _DAY_S
     raw_keep_s: int = 30 * _DAY_S
     dlr_grace_s: int = 3_600
+    query: bool = False
+    query_before_s: int = 60
     adopt_after_s: int = 60
     adopt_within_s: int = 300
 

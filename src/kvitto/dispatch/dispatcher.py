@@ -17,12 +17,13 @@ from kvitto.core.errors import Refused
 from kvitto.core.receipt import LinkRules
 from kvitto.dispatch.link import Bind, BindStatus, Link, LinkConfig, TlsOptions, adjustable, make_tls_context
 from kvitto.dispatch.parts import Outgoing
+from kvitto.dispatch.querying import Question, Questions
 from kvitto.dispatch.receiver import ANSWER_WITHIN_S, Receiver
 from kvitto.dispatch.submitter import Submitter
 from kvitto.dispatch.transport import SmppConnection
 from kvitto.dispatch.waits import Waits
 from kvitto.dispatch.watch import Watch
-from kvitto.smpp.events import SubmitAnswered
+from kvitto.smpp.events import QueryAnswered, SubmitAnswered
 from kvitto.smpp.pdus import DataSm, DeliverSm
 from kvitto.smpp.spec import status_name
 from kvitto.store.api import Store
@@ -63,6 +64,8 @@ class Lane:
         self.submitter = Submitter(self.link, store, clock)
         self.receiver = Receiver(self.link, store, clock, answer_within_s=min(config.receipt_answer_s, ANSWER_WITHIN_S))
 
+        self.questions = Questions(self.link, store, clock)
+
     def adjust(self, config: LinkConfig) -> None:
         """Take other settings while the binds stand (``link.adjustable``)."""
         self.link.adjust(config)
@@ -76,16 +79,24 @@ class Lane:
         self.submitter.on_answered(bind, answers)
 
     def on_timed_out(self, tokens: list[object]) -> None:
-        """Submits got no answer in time."""
-        self.submitter.on_timed_out(tokens)
+        """Submits got no answer in time; a question without one is left to R44."""
+        submits = _submits(tokens)
+        if submits:
+            self.submitter.on_timed_out(submits)
+        else:
+            self.submitter.wake()
 
     def on_lost(self, bind: Bind, written: Sequence[object], unwritten: Sequence[Outgoing]) -> None:
         """A connection is gone."""
-        self.submitter.on_lost(written, unwritten)
+        self.submitter.on_lost(_submits(written), unwritten)
 
     def on_received(self, connection: SmppConnection, pdus: list[DeliverSm | DataSm]) -> None:
         """Receipts or messages came."""
         self.receiver.on_received(connection, pdus)
+
+    def on_query_answered(self, bind: Bind, event: QueryAnswered) -> None:
+        """The SMSC was asked for a message's end, and answered."""
+        self.questions.on_answered(bind, event)
 
     def on_ready(self) -> None:
         """There may be room again."""
@@ -96,15 +107,18 @@ class Lane:
     def start(self) -> None:
         """Connect and send. Bears being called twice."""
         self.submitter.start()
+        self.questions.start()
         self.link.start()
 
     async def stop(self, within_s: float) -> None:
         """Send nothing new, await what is in flight, unbind, store the rest. Bears early and double calls."""
         self.submitter.stop_claiming()
+        await self.questions.stop()
         await self._until(lambda: self.submitter.settled and not self.link.in_flight(), within_s)
         await self.link.stop()
         await self._until(lambda: self.submitter.settled and self.receiver.settled, FLUSH_S)
         self.submitter.close()
+        self.questions.close()
 
     async def _until(self, done: Callable[[], bool], within_s: float) -> None:
         """Wait until ``done``, which is asked after everything that can change it, at most ``within_s``."""
@@ -154,6 +168,7 @@ class Lane:
             "late_answers": out.late_answers,
             "throttled": self.link.throttles,
             "reconnects": self.link.reconnects,
+            "queries": self.questions.asked,
             **{f"answers_{kind.value}": count for kind, count in out.answers_by_class.items()},
             **{f"answered_{status_name(status)}": count for status, count in out.answers_by_status.items()},
             "receipts": back.receipts,
@@ -162,6 +177,11 @@ class Lane:
             **{f"receipts_{outcome.value}": count for outcome, count in back.by_outcome.items()},
             **{f"receipts_level_{level}": count for level, count in back.by_level.items()},
         }
+
+
+def _submits(tokens: Sequence[object]) -> list[object]:
+    """Without the questions among them, which nobody is in doubt about."""
+    return [token for token in tokens if type(token) is not Question]
 
 
 class LinkUnusable(Refused):

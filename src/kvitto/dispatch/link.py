@@ -36,6 +36,7 @@ from kvitto.smpp.events import (
     LinkDead,
     NackReceived,
     OutbindReceived,
+    QueryAnswered,
     RequestTimedOut,
     StrayResponse,
     SubmitAnswered,
@@ -181,6 +182,9 @@ class LinkListener(Protocol):
 
     def on_received(self, connection: SmppConnection, pdus: "list[DeliverSm | DataSm]") -> None:
         """Receipts or messages came, to be answered after the commit (R8)."""
+
+    def on_query_answered(self, bind: "Bind", event: QueryAnswered) -> None:
+        """A query_sm was answered (R52)."""
 
     def on_ready(self) -> None:
         """There may be more room than before: a bind stands, or its peer reads again."""
@@ -491,6 +495,8 @@ class Bind:
         match event:
             case BindAnswered():
                 self._on_bind_answered(event)
+            case QueryAnswered():
+                self._link.listener.on_query_answered(self, event)
             case OutbindReceived():
                 log.info("link.outbind")
                 self._on_outbind()

@@ -297,6 +297,11 @@ class Link(Section):
     `submit_date`, `done_date`, `text` (R25)."""
     dlr_grace_s: WholeSeconds | None = None
     """`receipts.dlr_grace_s`, where this SMSC needs another (seconds; R44)."""
+    query: bool = False
+    """Ask the SMSC once, by query_sm, for a message that would end without a receipt; a final answer counts as one
+    (R52)."""
+    query_before_s: WholeSeconds = 60
+    """... this long before the wait for its receipt ends (seconds; R52)."""
     park_s: WholeSeconds | None = None
     """`receipts.park_s`, likewise (seconds; R33)."""
     adopt_after_s: WholeSeconds | None = None
@@ -451,6 +456,8 @@ class Settings(Section):
             receipt_id=link.receipt_id,
             park_s=link.park_s or waits.park_s,
             dlr_grace_s=link.dlr_grace_s or waits.dlr_grace_s,
+            query=link.query,
+            query_before_s=link.query_before_s,
             adopt_after_s=link.adopt_after_s or waits.adopt_after_s,
             adopt_within_s=link.adopt_within_s or waits.adopt_within_s,
             part_receipts=link.part_receipts,

@@ -45,6 +45,7 @@ __all__ = [
     "LinkCount",
     "LinkState",
     "NewAccount",
+    "QueryDue",
     "ReceiptResult",
     "ReceivedReceipt",
     "Store",
@@ -129,6 +130,18 @@ class ReceiptResult(NamedTuple):
 
 ORPHANS: Final = (ReceiptOutcome.ORPHAN, ReceiptOutcome.AMBIGUOUS, ReceiptOutcome.UNPARSEABLE)
 """Receipts that wait for nothing but an operator (R34): nothing matched while parked, several did (R35), no id."""
+
+
+class QueryDue(NamedTuple):
+    """A part to ask its SMSC for (R52). ``sender`` with type and plan: as it was submitted, which SMSCs compare."""
+
+    key: PartKey
+    group: str
+    smsc_message_id: str
+    recipient: str
+    sender: str
+    source_ton: int | None
+    source_npi: int | None
 
 
 class StoredReceipt(NamedTuple):
@@ -372,6 +385,11 @@ class Store(Protocol):
 
     def end_overdue(self, rules: Mapping[str, LinkRules], now: int, limit: int) -> "Future[int]":
         """Apply what time alone decides: aborts that fall due, validity over, receipt wait over (R44, R58, P5)."""
+
+    def claim_queries(self, link: str, rules: LinkRules, now: int, limit: int) -> "Future[list[QueryDue]]":
+        """Parts of this link whose wait for a receipt ends within ``rules.query_before_s``; each is given once, and
+        that is stored before this resolves (R52).
+        """
 
     def resend_in_doubt(self, keys: Sequence[PartKey], now: int) -> "Future[int]":
         """An operator (or ``resend_in_doubt``) sends parts in doubt again: back to the queue."""

@@ -189,6 +189,7 @@ part = Table(
     Column("error_command_status", BigInteger),
     Column("written_at", BigInteger, nullable=False, comment="when it was claimed to be written"),
     Column("answered_at", BigInteger, comment="when its last submit_sm_resp came"),
+    Column("queried_at", BigInteger, comment="when the SMSC was asked for its end (R52); NULL: never"),
     Column("smsc_message_id", Text, comment="as sent by the SMSC, never changed (R27)"),
     Column("folded_id", Text, comment="core.matching.fold of it: finds it at all four levels (R26)"),
     Index(

@@ -45,6 +45,7 @@ from kvitto.store.api import (
     LinkCount,
     LinkState,
     NewAccount,
+    QueryDue,
     ReceiptResult,
     ReceivedReceipt,
     StoredReceipt,
@@ -64,6 +65,7 @@ from kvitto.store.verbs import (
     orphans,
     overdue,
     queries,
+    querying,
     receipts,
     rerouting,
     retention,
@@ -138,6 +140,7 @@ _PARKED: Final = Verb("retry_parked", 42, receipts.retry_parked)
 _ASSIGN: Final = Verb("assign_receipt", 44, orphans.assign_receipts)
 _OVERDUE: Final = Verb("end_overdue", 43, overdue.end_overdue)
 _ATTEMPTS: Final = Verb("record_attempts", 50, callbacks.record_attempts)
+_QUERY: Final = Verb("claim_queries", 56, querying.claim_queries)
 _REROUTE: Final = Verb("reroute_messages", 55, rerouting.reroute_messages)
 _CLAIM: Final = Verb("claim_messages", 60, _claim_and_count)
 _CLAIM_CALLBACKS: Final = Verb("claim_callbacks", 61, callbacks.claim_callbacks)
@@ -377,6 +380,12 @@ class SqlStore:
     def end_overdue(self, rules: Mapping[str, LinkRules], now: int, limit: int) -> "asyncio.Future[int]":
         """See ``Store.end_overdue``."""
         return self.commits.put(_OVERDUE, overdue.Overdue(rules, now, limit), limit)
+
+    def claim_queries(self, link: str, rules: LinkRules, now: int, limit: int) -> "asyncio.Future[list[QueryDue]]":
+        """See ``Store.claim_queries``."""
+        before_at = now + rules.query_before_s * 1000
+        claim = querying.QueryClaim(link, before_at, before_at - rules.dlr_grace_s * 1000, now, limit)
+        return self.commits.put(_QUERY, claim, limit)
 
     def resend_in_doubt(self, keys: Sequence[PartKey], now: int) -> "asyncio.Future[int]":
         """See ``Store.resend_in_doubt``."""

@@ -250,6 +250,7 @@ def upgrade() -> None:
         sa.Column("error_command_status", sa.BigInteger(), nullable=True),
         sa.Column("written_at", sa.BigInteger(), nullable=False),
         sa.Column("answered_at", sa.BigInteger(), nullable=True),
+        sa.Column("queried_at", sa.BigInteger(), nullable=True),
         sa.Column("smsc_message_id", sa.Text(), nullable=True),
         sa.Column("folded_id", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("message_id", "part_no"),
