@@ -114,7 +114,7 @@ class Running:
         )
         assert denial is None, denial
         desk.worked()
-        return str((await done).id)
+        return str((await done).batch.id)
 
     async def status(self, batch_id: str, number: str) -> Status:
         view = await self.app._store.fetch_message(  # type: ignore[union-attr]
