@@ -422,7 +422,9 @@ class App:
             notify_of=told_by({dialect.name: dialect for dialect in self._dialects}),
             on_work=dispatcher.wake,
         )
-        doors = Doors(self._dialects, desk, Authenticator(store, self._clock))
+        doors = Doors(
+            self._dialects, desk, Authenticator(store, self._clock), most_in_flight=settings.http.max_in_flight
+        )
         self._health = Health(store.check, self._troubles)
         self._health.open_on(doors.router)
         open_metrics(doors.router, partial(read_samples, store, dispatcher.status, outbox))

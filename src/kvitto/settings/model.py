@@ -77,7 +77,9 @@ def _hex_or_decimal(value: object) -> object:
 
 def _state(value: object) -> object:
     """A message_state by its SMPP name or number."""
-    if isinstance(value, str) and value.upper() in MessageState.__members__:
+    if isinstance(value, str):
+        if value.upper() not in MessageState.__members__:
+            raise ValueError(f"one of {', '.join(MessageState.__members__)}")
         return MessageState[value.upper()]
     return value
 
@@ -188,6 +190,8 @@ class Http(Section):
     """How long a kept-alive connection without a request stays open (seconds); proxies commonly close after 60."""
     max_connections: Positive = 10_000
     """Open connections, about 10 KiB each when idle. Above: 503 and close."""
+    max_in_flight: Positive = 2_000
+    """Requests that may wait for the store at once, about 20 KiB each with their bodies (number). Above: 429."""
 
 
 class Store(Section):
