@@ -329,3 +329,18 @@ async def test_link_reload_tells_what_came_of_it(tmp_path: Path):
         gone = await asyncio.to_thread(process.run_cli, "link", "reload")
         assert gone.returncode == 1
         assert "no server runs" in gone.stderr
+
+
+@pytest.mark.postgres
+async def test_link_reload_finds_the_server_by_its_data_directory_on_postgresql_too(tmp_path: Path, postgres_dsn: str):
+    async with smscs(2) as (one, two):
+        a, b = link(one.simulator.port), link(two.simulator.port)
+        process = ServerProcess(tmp_path, settings=dotted({"a": a}), dsn=postgres_dsn)
+        await asyncio.to_thread(process.start)
+        try:
+            process.configure(dotted({"b": b}))
+            report = await asyncio.to_thread(process.run_json, "link", "reload")
+            assert (report["ok"], report["added"], report["removed"]) == (True, ["b"], ["a"])
+            await eventually(lambda: (one.binds, two.binds) == (0, 1))
+        finally:
+            process.kill()
