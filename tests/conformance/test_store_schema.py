@@ -26,11 +26,14 @@ from kvitto.store.verbs import (
     changes,
     counting,
     dispatch,
+    lookup,
     orphans,
     overdue,
     queries,
     receipts,
     retention,
+    tallies,
+    users,
     wholes,
 )
 from tests.support.postgres import PostgresCluster
@@ -188,9 +191,12 @@ def test_a_server_that_is_away_is_said_to_be_unavailable():
         upgrade("postgresql://kvitto@127.0.0.1:1/nowhere")
 
 
+_NO_ACCOUNT = {"account", "sealed", "link_counter", "link_state", "pulse", "sign_in_failure", "sign_in_link"}
+
+
 def test_every_table_carries_the_account_and_instants_are_whole_milliseconds():
     for table in metadata.sorted_tables:
-        assert table.name in {"account", "sealed", "link_counter", "link_state", "pulse"} or "account_id" in table.c
+        assert table.name in _NO_ACCOUNT or "account_id" in table.c
         for column in table.c:
             if column.name.endswith("_at") and (table.name, column.name) != ("account", "next_due_at"):
                 assert column.type.python_type is int
@@ -205,11 +211,14 @@ MODULES = (
     changes,
     counting,
     dispatch,
+    lookup,
     orphans,
     overdue,
     queries,
     receipts,
     retention,
+    tallies,
+    users,
     wholes,
 )
 BIG = {"message", "part", "callback", "receipt", "batch", "event", "parked_key", "feedback", "incoming"}

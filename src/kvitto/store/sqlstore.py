@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from kvitto.core.clock import Clock
 from kvitto.core.errors import StoreUnavailable
@@ -54,6 +54,7 @@ from kvitto.store.api import (
     TraceEntry,
 )
 from kvitto.store.commits import Commits, Database, Done, Scope, Verb, WriteTx
+from kvitto.store.office import Office
 from kvitto.store.sealing import Seal
 from kvitto.store.statements import Int, Statement, Str, Tx
 from kvitto.store.verbs import (
@@ -69,6 +70,7 @@ from kvitto.store.verbs import (
     receipts,
     rerouting,
     retention,
+    tallies,
 )
 
 __all__ = ["SqlStore"]
@@ -83,6 +85,40 @@ def _answers_and_parked(tx: Tx, scope: Scope, items: Sequence[dispatch.Answers])
     now = max((answer.at for item in items for answer in item.answers), default=0)
     receipts.retry_parked_for(tx, scope, [pair for found in known for pair in found], now)
     return [None] * len(items)
+
+
+def _accept_and_count(tx: Tx, scope: Scope, items: Sequence[NewBatch]) -> list[NewBatch | AdmissionRefused]:
+    results = admission.accept_batches(tx, scope, items)
+    for told in results:
+        if isinstance(told, NewBatch):
+            tallies.tally_accepted(scope, told, len(told.messages) - len(told.refused))
+    return results
+
+
+def _replace_and_count(tx: Tx, scope: Scope, items: Sequence[admission.Replacement]) -> list[BatchOutcome]:
+    results = []
+    for item in items:
+        before = tx.run(_MESSAGES_IN, first=item.new.batch.id, last=item.new.batch.id[:22] + "ZZZZ")[0][0]
+        told = admission.replace_batches(tx, scope, [item])[0]
+        if told.batch is not None:
+            tallies.tally_replaced(scope, item.new, before)
+        results.append(told)
+    return results
+
+
+def _write_counts(tx: Tx, scope: Scope) -> None:
+    """The last thing that a transaction does: what its facts add to the counters."""
+    if scope.counts:
+        counting.write_counts(tx, scope)
+    if scope.tallies:
+        tallies.write_tallies(tx, scope)
+
+
+_MESSAGES_IN: Final = Statement(
+    lambda _: select(func.count()).where(
+        t.message.c.id.between(bindparam("first", type_=Str), bindparam("last", type_=Str))
+    )
+)
 
 
 def _claim_and_count(tx: Tx, scope: Scope, items: Sequence[dispatch.Claim]) -> list[list[Claimed]]:
@@ -127,8 +163,8 @@ _CREATE_ACCOUNT: Final = Verb("create_account", 10, accounts.create_accounts)
 _SET_ACCOUNT: Final = Verb("set_account", 11, accounts.set_accounts)
 _DELETE_ACCOUNT: Final = Verb("delete_account", 12, accounts.delete_accounts)
 _ROTATE_TOKEN: Final = Verb("rotate_token", 13, accounts.rotate_tokens)
-_ACCEPT: Final = Verb("accept_batch", 20, admission.accept_batches)
-_REPLACE: Final = Verb("replace_batch", 21, admission.replace_batches)
+_ACCEPT: Final = Verb("accept_batch", 20, _accept_and_count)
+_REPLACE: Final = Verb("replace_batch", 21, _replace_and_count)
 _CANCEL: Final = Verb("cancel_batch", 22, admission.cancel_batches)
 _FEEDBACK: Final = Verb("record_feedback", 23, admission.record_feedback)
 _ANSWERS: Final = Verb("record_answers", 30, _answers_and_parked)
@@ -178,7 +214,7 @@ class SqlStore:
         self._serving = serving
         self.commits = Commits(database, node)
         self.commits.unsure = self._unsure
-        self.commits.last = counting.write_counts
+        self.commits.last = _write_counts
         self._node = node
         self._walks = retention.Walks()
         self._unsure_claims: list[SubmitFate] = []
@@ -186,6 +222,7 @@ class SqlStore:
         self._taken_back = False
         self._local = threading.local()
         self._open_readers: list[WriteTx] = []
+        self.office = Office(self.commits.put, self._read)
 
     async def start(self) -> None:
         """Open the database; see ``Store.start``. Where it was away, another call goes on from there."""

@@ -26,6 +26,7 @@ from kvitto.store.verbs.changes import (
     count_ends,
     read_error,
 )
+from kvitto.store.verbs.tallies import tally_callbacks
 
 __all__ = ["CallbackClaim", "claim_callbacks", "record_attempts", "take_back_callbacks"]
 
@@ -181,6 +182,7 @@ _RECORD: Final = Statement(
             last_elapsed_ms=r.c.elapsed,
         )
         .where(t.callback.c.id == r.c.id)
+        .returning(t.callback.c.account_id, t.callback.c.state, t.callback.c.last_at)
     ),
     id=Int,
     state=Str,
@@ -210,7 +212,7 @@ def record_attempts(tx: Tx, scope: Scope, items: Sequence[Sequence[CallbackResul
         for one in item
     ]
     if rows:
-        tx.run(_RECORD, rows)
+        tally_callbacks(scope, ((row[0], row[1], row[2]) for row in tx.run(_RECORD, rows)))
     return [None] * len(items)
 
 

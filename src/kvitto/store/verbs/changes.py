@@ -33,6 +33,7 @@ from kvitto.core.status import (
 from kvitto.store import schema as t
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
+from kvitto.store.verbs.tallies import tally_change
 
 __all__ = [
     "LEASE_MS",
@@ -147,6 +148,7 @@ class Loaded:
         "recipient",
         "row",
         "was",
+        "written_at",
     )
 
     def __init__(self, row: Sequence[Any]) -> None:
@@ -160,6 +162,7 @@ class Loaded:
         self.was = self.record
         self.links: dict[int, str] = {}
         self.groups: frozenset[str] = frozenset()
+        self.written_at: int | None = None
         self._hushed = False
 
     def hush(self) -> None:
@@ -305,10 +308,12 @@ def load_parts(tx: Tx, loaded: Sequence[Loaded]) -> None:
     by_id: dict[str, list[PartRecord]] = {}
     links: dict[str, dict[int, str]] = {}
     groups: dict[str, set[str]] = {}
+    written: dict[str, int] = {}
     for row in tx.run(PARTS_OF, [(one.id,) for one in loaded]):
         by_id.setdefault(row[0], []).append(read_part(row))
         links.setdefault(row[0], {})[row[1]] = row[12]
         groups.setdefault(row[0], set()).add(row[13])
+        written[row[0]] = row[15] if row[0] not in written else min(written[row[0]], row[15])
     for one in loaded:
         parts = by_id.get(one.id, [])
         if one.parts == 1:
@@ -316,6 +321,7 @@ def load_parts(tx: Tx, loaded: Sequence[Loaded]) -> None:
         one.set_parts(tuple(parts))
         one.links = links.get(one.id, {})
         one.groups = frozenset(groups.get(one.id, ()))
+        one.written_at = written.get(one.id)
 
 
 def message_of(tx: Tx, ids: Sequence[str]) -> dict[str, Loaded]:
@@ -525,6 +531,7 @@ class Changes:
         if outcome.kind is MoveKind.CORRECT:
             self._firsts[loaded.id] = _first_final(before)
         if outcome.changed:
+            tally_change(self._scope, loaded.account_id, before, outcome.message, self._now, loaded.written_at)
             self._note_change(loaded, late=outcome.kind is MoveKind.CORRECT)
         return outcome
 

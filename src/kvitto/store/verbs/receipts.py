@@ -286,6 +286,8 @@ def _apply(changes: Changes, one: Parked, item: _Found, level: int, now: int, *,
     if item.loaded.parts > 1:
         event = event._replace(whole=one.rules.part_receipts is PartReceipts.ONE)
     was_ended = item.loaded.record.status in FINAL
+    if item.loaded.written_at is None:
+        item.loaded.written_at = item.written_at
     outcome = changes.apply(item.loaded, event)
     if outcome.part is not None and item.loaded.parts > 1:
         watch_parts(changes, item.loaded, item.part_no, (one.link, one.group), one.rules, event.at)
