@@ -22,7 +22,7 @@ def bucket_of(length_ms: int) -> int:
 
 
 def percentile(counts: Mapping[int, int], share: float) -> int | None:
-    """The length (ms) below which ``share`` (0 to 1) of the counted lie, interpolated; None when nothing was counted."""
+    """The length (ms) below which ``share`` (0 to 1) of the counted lie, interpolated; None if nothing was counted."""
     total = sum(counts.values())
     if total <= 0:
         return None

@@ -404,6 +404,15 @@ class Simulator(Section):
     above."""
 
 
+class Dashboard(Section):
+    """The pages for people ([dashboard.md](dashboard.md))."""
+
+    enabled: bool = True
+    """Serve the dashboard beside the APIs, on the same port."""
+    session_hours: Annotated[float, Field(gt=0, le=720)] = 12
+    """How long somebody stays signed in (hours)."""
+
+
 class Demo(Section):
     """Trying things out."""
 
@@ -441,6 +450,7 @@ class Settings(Section):
     callbacks: Callbacks = Callbacks()
     log: Log = Log()
     simulator: Simulator = Simulator()
+    dashboard: Dashboard = Dashboard()
     demo: Demo = Demo()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -517,6 +527,7 @@ SECTIONS: Final[Mapping[str, type[Section]]] = {
     "callbacks": Callbacks,
     "log": Log,
     "simulator": Simulator,
+    "dashboard": Dashboard,
     "demo": Demo,
 }
 """Each top-level key with the model of its keys; of a link's and a route's, where there are many."""

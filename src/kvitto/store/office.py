@@ -14,7 +14,7 @@ from typing import Any, Final
 from kvitto.core.users import AuditEntry, Session, User
 from kvitto.store.commits import Verb
 from kvitto.store.verbs import lookup, tallies, users
-from kvitto.store.verbs.lookup import Found, FullMessage, Look
+from kvitto.store.verbs.lookup import Found, FullMessage, Look, Row
 from kvitto.store.verbs.tallies import EVERYBODY, Tally
 from kvitto.store.verbs.users import Failures, Link, NewUser, NewUserSession, SessionChange, UserChange
 
@@ -28,6 +28,7 @@ __all__ = [
     "NewUser",
     "NewUserSession",
     "Office",
+    "Row",
     "SessionChange",
     "Tally",
     "UserChange",
@@ -163,7 +164,7 @@ class Office:
         found: str | None = await self._read(lookup.batch_owner, batch_id)
         return found
 
-    async def recipients(self, batch_id: str, after: str, limit: int) -> list[lookup.Row]:
+    async def recipients(self, batch_id: str, after: str, limit: int) -> list[Row]:
         """Messages of a batch in the order sent, after this message id."""
-        found: list[lookup.Row] = await self._read(lookup.recipients, batch_id, after, limit)
+        found: list[Row] = await self._read(lookup.recipients, batch_id, after, limit)
         return found

@@ -13,6 +13,7 @@ from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 
 __all__ = [
+    "SETTABLE",
     "AccountChange",
     "Sealer",
     "TokenChange",
@@ -61,7 +62,7 @@ _COLUMNS: Final = (
     "retention_days",
     "created_at",
 )
-_SETTABLE: Final = frozenset(_COLUMNS) - {"id", "name", "created_at"}
+SETTABLE: Final = frozenset(_COLUMNS) - {"id", "name", "created_at"}
 
 
 def account_columns() -> tuple[Any, ...]:
@@ -164,7 +165,7 @@ _SETTERS: Final[dict[str, Statement]] = {
             .where(t.account.c.name == bindparam("of", type_=Str))
         )
     )
-    for name in sorted(_SETTABLE)
+    for name in sorted(SETTABLE)
 }
 
 

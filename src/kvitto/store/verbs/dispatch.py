@@ -346,7 +346,7 @@ def record_answers(tx: Tx, scope: Scope, items: Sequence[Answers]) -> list[list[
 
 
 def _plain(tx: Tx, items: Sequence[Answers]) -> dict[str, str]:
-    """The messages, with their accounts, of which nothing but "the SMSC has it" can be said now: nearly all, and the way is short for them.
+    """The messages, with their accounts, of which nothing but "the SMSC has it" can be said now: nearly all of them.
 
     One part, written or in doubt, one answer with status 0, no error so far, nobody to call back: the status machine
     makes each of them DISPATCHED, ``accepted``, at the answer's time (a test holds it to that).

@@ -1,8 +1,8 @@
 """Finding messages for people: the search, one message with everything known of it, callbacks and batches by page.
 
 No search reads without bound. ``to`` goes through the index on recipients and ``batch`` through the key. Any other
-walks back in time, ``WALK_BATCHES`` batches (or, over all accounts, ``WALK_MESSAGES`` messages) a step and ``STEPS`` steps a
-page, and then says how far it has looked, so that the page may offer to go on.
+walks back in time, ``WALK_BATCHES`` batches (or, over all accounts, ``WALK_MESSAGES`` messages) a step and ``STEPS``
+steps a page, and then says how far it has looked, so that the page may offer to go on.
 
 Pages are cut by key (the last id shown), never by counting: an id rises with time. Must not know: the words of the
 search box. Next: ``kvitto.reports.search``.
