@@ -51,7 +51,13 @@ class ScriptedDialect:
         self.judged: list[tuple[int | None, float | None]] = []
         self.breaks_on: set[int] = set()
 
-    def render(self, dues: Sequence[CallbackDue]) -> bytes:
+    supersedes = False
+    untold: frozenset[int] = frozenset()
+
+    def tells(self, due: CallbackDue, account: Account) -> bool:
+        return due.id not in self.untold
+
+    def render(self, dues: Sequence[CallbackDue], account: Account) -> bytes:
         due = dues[0]
         if due.id in self.breaks_on:
             raise ValueError("cannot")

@@ -481,8 +481,8 @@ class CallbackState(StrEnum):
 class CallbackDue(NamedTuple):
     """One callback to post now: ``facts`` are frozen at the change that caused it.
 
-    ``full``: a batch report is to show its recipients. ``attempts``: made so far. ``first_failed_at``: None until one
-    failed.
+    ``full``: a batch report is to show its recipients. ``attempts``: made so far. ``first_failed_at``: when the first
+    of those that failed was begun, None until one failed. ``overtaken``: the message has ended since.
     """
 
     id: int
@@ -494,10 +494,14 @@ class CallbackDue(NamedTuple):
     attempts: int
     created_at: int
     first_failed_at: int | None
+    overtaken: bool = False
 
 
 class CallbackResult(NamedTuple):
-    """What one attempt came to. ``next_attempt_at`` is None when the callback is finished, well or not."""
+    """What one attempt came to. ``next_attempt_at`` is None when the callback is finished, well or not.
+
+    ``counts``: False where no attempt was made, or it was only put off.
+    """
 
     id: int
     state: CallbackState
@@ -507,3 +511,4 @@ class CallbackResult(NamedTuple):
     status_code: int | None
     error: str | None
     elapsed_ms: int
+    counts: bool = True

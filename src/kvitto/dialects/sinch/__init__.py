@@ -8,8 +8,9 @@ between our statuses and theirs, ``openapi`` describes it all.
 from collections.abc import Sequence
 from typing import Final
 
-from kvitto.core.model import Account, CallbackDue, Notify
+from kvitto.core.model import Account, CallbackDue, MessageView, Notify
 from kvitto.core.operations import Operation
+from kvitto.core.status import Note
 from kvitto.dialects.base import Answer, Call, Credentials, Problem, Route
 from kvitto.dialects.sinch import callbacks, errors, queries, requests, responses
 
@@ -59,6 +60,7 @@ class SinchDialect:
     routes: Sequence[Route] = ROUTES
     prefixes: Sequence[str] = (_PLAN,)
     most_per_callback = 1
+    supersedes = False
 
     def credentials(self, call: Call) -> Credentials | None:
         """Return the bearer token and the service plan of the path; None without a token (section 2).
@@ -91,8 +93,11 @@ class SinchDialect:
         return Notify.CHANGES if wanted is Notify.ATTEMPTS else wanted
 
     def tells(self, due: CallbackDue, account: Account) -> bool:
-        """Whatever the batch asked for."""
-        return True
+        """Whatever the batch asked for; a correction of an end only to accounts that ask for it, since a final status
+        is not replaced here (docs/status.md 7).
+        """
+        facts = due.facts
+        return not (isinstance(facts, MessageView) and facts.notes & Note.LATE) or account.late_corrections is True
 
     def together(self, due: CallbackDue) -> int:
         """Never: a callback is one report."""

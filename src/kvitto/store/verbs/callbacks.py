@@ -5,13 +5,13 @@ given back runs out, so that no callback is lost with its node. Must not know: H
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, or_, select, update
 
 from kvitto.core.ids import batch_of
 from kvitto.core.model import BatchReport, CallbackDue, CallbackResult, MessageView
-from kvitto.core.status import Note
+from kvitto.core.status import FINAL, Note
 from kvitto.store import schema as t
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx
@@ -90,6 +90,8 @@ _EVENTS: Final = Statement(
         t.batch.c.client_reference,
         t.batch.c.kind,
         t.batch.c.max_parts,
+        t.message.c.status,
+        t.message.c.since_at,
     ).select_from(
         r.join(t.event, t.event.c.seq == r.c.seq)
         .join(t.message, t.message.c.id == t.event.c.message_id)
@@ -115,43 +117,50 @@ def _claim(tx: Tx, scope: Scope, item: CallbackClaim) -> list[CallbackDue]:
     if not rows:
         return []
     tx.run(_LEASE, [(row[0], item.now + LEASE_MS) for row in rows], by=scope.node)
-    views = _views(tx, [row[0] for row in rows if row[3] == TELLS_MESSAGE])
+    views, overtaken = _views(tx, [row[0] for row in rows if row[3] == TELLS_MESSAGE])
     reports = _reports(tx, {row[2]: row[3] == TELLS_FULL for row in rows if row[3] != TELLS_MESSAGE})
     due = []
     for number, account_id, batch_id, tells, dialect, url, attempts, created_at, first_failed_at in rows:
         facts = views.get(number) if tells == TELLS_MESSAGE else reports.get(batch_id)
         if facts is not None:
             full = tells == TELLS_FULL
+            late = number in overtaken
             due.append(
-                CallbackDue(number, account_id, dialect, url, facts, full, attempts, created_at, first_failed_at)
+                CallbackDue(number, account_id, dialect, url, facts, full, attempts, created_at, first_failed_at, late)
             )
     return due
 
 
-def _views(tx: Tx, seqs: Sequence[int]) -> dict[int, MessageView]:
-    """The facts of changes, as they were."""
+def _views(tx: Tx, seqs: Sequence[int]) -> tuple[dict[int, MessageView], set[int]]:
+    """The facts of changes, as they were; and which of them were on the way of a message that has ended since."""
     if not seqs:
-        return {}
-    return {
-        row[0]: MessageView(
-            row[1],
-            batch_of(row[1]),
-            row[2],
-            row[12],
-            STATUS[row[3]],
-            REASON[row[4]],
-            row[5],
-            row[6],
-            read_error(row, 7),
-            row[13],
-            Note(row[14]),
-            row[15],
-            row[16],
-            KIND[row[17]],
-            row[18],
-        )
-        for row in tx.run(_EVENTS, [(seq,) for seq in seqs])
-    }
+        return {}, set()
+    rows = tx.run(_EVENTS, [(seq,) for seq in seqs])
+    overtaken = {row[0] for row in rows if STATUS[row[3]] not in FINAL and STATUS[row[19]] in FINAL}
+    return {row[0]: _view(row) for row in rows}, overtaken
+
+
+def _view(row: Sequence[Any]) -> MessageView:
+    notes = Note(row[14])
+    if notes & Note.LATE and row[5] != row[20]:
+        notes &= ~Note.LATE  # the end that was corrected; the correction came later
+    return MessageView(
+        row[1],
+        batch_of(row[1]),
+        row[2],
+        row[12],
+        STATUS[row[3]],
+        REASON[row[4]],
+        row[5],
+        row[6],
+        read_error(row, 7),
+        row[13],
+        notes,
+        row[15],
+        row[16],
+        KIND[row[17]],
+        row[18],
+    )
 
 
 def _reports(tx: Tx, wanted: dict[str, bool]) -> dict[str, BatchReport]:
@@ -170,7 +179,7 @@ _RECORD: Final = Statement(
         update(t.callback)
         .values(
             state=r.c.state,
-            attempts=t.callback.c.attempts + 1,
+            attempts=t.callback.c.attempts + r.c.counts,
             next_attempt_at=r.c.next_at,
             first_failed_at=r.c.first_failed_at,
             leased_by=None,
@@ -190,6 +199,7 @@ _RECORD: Final = Statement(
     code=Int,
     error=Str,
     elapsed=Int,
+    counts=Int,
 )
 
 
@@ -205,6 +215,7 @@ def record_attempts(tx: Tx, scope: Scope, items: Sequence[Sequence[CallbackResul
             one.status_code,
             one.error,
             one.elapsed_ms,
+            int(one.counts),
         )
         for item in items
         for one in item

@@ -542,8 +542,8 @@ class Changes:
     def _note_change(self, loaded: Loaded, *, late: bool) -> None:
         final = loaded.record.status in FINAL
         notify = loaded.notify
-        # A late correction is called back only by dialects that show it, and no dialect here does (docs/status.md 7).
-        tell = not late and (notify is Notify.CHANGES or (final and notify is Notify.FINAL))
+        # Whether a late correction is told is the dialect's choice and the account's (docs/status.md 7).
+        tell = notify is Notify.CHANGES or (final and notify is Notify.FINAL)
         tell = tell and loaded.callback_url is not None
         if final or tell:  # that the SMSC took it, and when, stands with its parts already
             self._events.append((loaded, loaded.view(), tell))
