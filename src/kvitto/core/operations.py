@@ -164,12 +164,14 @@ class ListBatchMessages:
 class TakeReports:
     """Take unread reports out of the account's one-time feed, newest first; ``peek``: leave them unread.
 
-    Result: ``FeedPage``. What was taken is gone for good once the answer has been written (P16).
+    Result: ``FeedPage``. What was taken is gone for good once the answer has been written (P16). ``shows``: as in
+    ``Send``.
     """
 
     filter: FeedFilter
     limit: int
     peek: bool = False
+    shows: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,10 +191,11 @@ class ListLog:
 class FetchSchedule:
     """When a scheduled batch leaves, and where it stands. ``batch_id``: ours or the customer's own.
 
-    Result: ``Schedule``; a batch that was never scheduled is not found.
+    Result: ``Schedule``; a batch that was never scheduled is not found. ``shows``: as in ``Send``.
     """
 
     batch_id: str
+    shows: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,12 +203,13 @@ class Reschedule:
     """Move a scheduled batch, or pause (PAUSED), resume (PENDING) or cancel (CANCELLED) it. Result: ``Schedule``.
 
     ``batch_id``: ours or the customer's own. ``send_at``, ``state``: None for what stays. What has left is not called
-    back: ALREADY_DISPATCHED.
+    back: ALREADY_DISPATCHED. ``shows``: as in ``Send``.
     """
 
     batch_id: str
     send_at: int | None = None
     state: ScheduleState | None = None
+    shows: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,8 @@ class Call(NamedTuple):
     """One HTTP request as a dialect sees it; ``headers`` have their names in lower case.
 
     ``params``: from the path, percent-decoded ("+" stays). ``query``: decoded, "+" is a space.
-    ``content_type``: the media type in lower case, without parameters; "" when absent. ``now``: ms UTC.
+    ``content_type``: the media type in lower case, without parameters; "" when absent. ``now``: ms UTC. ``path``: still
+    percent-encoded; for those who word a refusal by where the call went.
     """
 
     method: str
@@ -31,6 +32,7 @@ class Call(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     now: int
+    path: str = ""
 
 
 class Answer(NamedTuple):

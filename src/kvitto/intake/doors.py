@@ -75,6 +75,7 @@ class Doors:
             entry.headers,
             request.body,
             request.arrived_at,
+            request.raw_path,
         )
         return entry.door.enter(call, entry.credentials)
 
@@ -343,6 +344,7 @@ def _call(request: Request, params: Mapping[str, str]) -> Call:
         _Headers(headers),
         request.body,
         request.arrived_at,
+        request.raw_path,
     )
 
 
