@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from kvitto.core.model import CallbackDue
+from kvitto.core.model import Account, CallbackDue
 from kvitto.core.operations import FetchSchedule, Operation, Reschedule, Send
 from kvitto.dialects.base import Answer, Call, Credentials, Problem, Route
 from kvitto.dialects.infobip import auth, callbacks, errors, queries, responses, wire
@@ -79,6 +79,7 @@ class InfobipDialect:
     name = NAME
     callback_timeout_s = callbacks.TIMEOUT_S
     most_per_callback = callbacks.MOST_PER_CALL
+    supersedes = False
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class InfobipDialect:
             prefixes = (*prefixes, *(path_prefix + prefix for prefix in prefixes))
         self.routes: Sequence[Route] = routes
         self.prefixes: Sequence[str] = prefixes
-        self.render: Callable[[Sequence[CallbackDue]], bytes] = partial(callbacks.render, reporter)
+        self.render: Callable[[Sequence[CallbackDue], Account], bytes] = partial(callbacks.render, reporter)
 
     def credentials(self, call: Call) -> Credentials | None:
         """Return what the caller presents (section 1); ``call.headers`` has its names in lower case."""

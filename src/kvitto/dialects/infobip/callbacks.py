@@ -75,7 +75,7 @@ def together(due: CallbackDue) -> tuple[str, str, int, bool]:
     return (due.account_id, due.url, *_shape(due))
 
 
-def render(reporter: Reporter, dues: Sequence[CallbackDue]) -> bytes:
+def render(reporter: Reporter, dues: Sequence[CallbackDue], account: Account) -> bytes:
     """Return the body of one call: the same octets for the same facts, every time.
 
     XML comes without a declaration: receivers look for the root element at the very beginning.
