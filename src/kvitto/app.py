@@ -32,6 +32,8 @@ from kvitto.core.errors import Refused, StoreUnavailable
 from kvitto.core.ids import IdMaker
 from kvitto.core.model import Account
 from kvitto.dialects.base import Dialect
+from kvitto.dialects.ninebits import NinebitsDialect
+from kvitto.dialects.ninebits import openapi as ninebits_openapi
 from kvitto.dialects.sinch import SinchDialect
 from kvitto.dialects.sinch import openapi as sinch_openapi
 from kvitto.dispatch.dispatcher import Dispatcher
@@ -216,7 +218,7 @@ class App:
         self._clock = clock
         self._on_ready = on_ready
         self._ids = IdMaker(clock)
-        self._dialects: tuple[Dialect, ...] = (SinchDialect(),)
+        self._dialects: tuple[Dialect, ...] = (SinchDialect(), NinebitsDialect())
         self._lock: IO[str] | None = None
         self._store: Store | None = None
         self._dispatcher: Dispatcher | None = None
@@ -387,7 +389,7 @@ class App:
         self._health = Health(store.check, self._troubles)
         self._health.open_on(doors.router)
         open_metrics(doors.router, partial(read_samples, store, dispatcher.status, outbox))
-        open_docs(doors.router, {"sinch": sinch_openapi.document()})
+        open_docs(doors.router, {"sinch": sinch_openapi.document(), "ninebits": ninebits_openapi.document()})
         server = self._http = Server(
             doors.handle,
             settings.http.host,

@@ -485,3 +485,107 @@ async def test_what_the_clients_own_stop_cut_is_not_an_attempt(make):
     await bench.finish(None, PostResult(None, PostFailure.STOPPED, "stopped"))
     assert bench.store.results() == []
     assert bench.outbox.room() == OutboxLimits().in_hand
+
+
+# --- docs/dialects/ninebits.md 5.2, 5.4: what is overtaken, what is not told, what is only put off
+
+
+def on_the_way(id: int, **changes: Any) -> CallbackDue:
+    one = due(id, **changes)
+    assert isinstance(one.facts, MessageView)
+    return one._replace(facts=one.facts._replace(status=Status.DISPATCHED, reason=Reason.ACCEPTED))
+
+
+async def test_n5_2_an_end_goes_out_at_once_while_the_change_before_it_hangs(make):
+    bench = make()
+    bench.dialect.supersedes = True
+    await bench.take(on_the_way(1, message="m"))
+    await bench.take(due(2, message="m"))
+    assert bench.client.bodies() == [b"{1}", b"{2}"]
+    (dropped,) = bench.store.results()
+    assert (dropped.id, dropped.state, dropped.counts, dropped.status_code) == (1, CallbackState.DONE, False, None)
+    await bench.finish(b"{1}", PostResult(None, PostFailure.TIMEOUT, elapsed_ms=10_000))
+    await bench.finish(b"{2}")
+    assert [result.id for result in bench.store.results()] == [1, 2], "what became of the first changes nothing"
+    assert bench.outbox.in_hand == 0
+
+
+async def test_n5_2_a_change_that_waits_for_its_turn_is_not_posted_once_its_message_has_ended(make):
+    bench = make(per_endpoint=1)
+    bench.dialect.supersedes = True
+    await bench.take(due(9), on_the_way(1, message="m"), due(2, message="m"), due(3))
+    await bench.finish(b"{9}")
+    await bench.finish(b"{2}")
+    await bench.finish(b"{3}")
+    assert bench.client.bodies() == [b"{9}", b"{2}", b"{3}"]
+    assert bench.outbox.in_hand == 0
+
+
+async def test_n5_2_an_end_waits_for_another_end_of_the_same_message(make):
+    bench = make()
+    bench.dialect.supersedes = True
+    await bench.take(due(1, message="m"), due(2, message="m"), due(3, message="m"))
+    assert bench.client.bodies() == [b"{1}"]
+    await bench.finish()
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}", b"{2}", b"{3}"]
+
+
+async def test_a_dialect_that_tells_every_change_drops_none(make):
+    bench = make()
+    await bench.take(on_the_way(1, message="m"), due(2, message="m"))
+    assert bench.client.bodies() == [b"{1}"]
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}", b"{2}"]
+
+
+async def test_n5_2_a_retry_of_a_change_whose_message_has_ended_is_not_made(make):
+    bench = make()
+    bench.dialect.supersedes = True
+    await bench.take(on_the_way(1, attempts=2, first_failed_at=5, overtaken=True))
+    assert bench.client.bodies() == []
+    (result,) = bench.store.results()
+    assert (result.state, result.counts, result.first_failed_at) == (CallbackState.DONE, False, 5)
+    assert bench.outbox.in_hand == 0
+
+
+async def test_n5_2_what_the_account_does_not_want_is_done_without_a_call(make):
+    bench = make()
+    bench.dialect.untold = frozenset({1})
+    await bench.take(on_the_way(1, message="m"), due(2, message="m"))
+    assert bench.client.bodies() == [b"{2}"]
+    assert [(result.id, result.state, result.counts) for result in bench.store.results()] == [
+        (1, CallbackState.DONE, False)
+    ]
+
+
+async def test_n5_4_a_try_that_was_only_put_off_does_not_count(make, clock, monkeypatch):
+    bench = make()
+    at = clock.now() + 7_000
+    monkeypatch.setattr(bench.dialect, "judge", lambda *_: RetryDecision(False, at, counts=False, slower=True))
+    await bench.take(due(1))
+    await bench.finish(result=PostResult(429, elapsed_ms=3))
+    (result,) = bench.store.results()
+    assert (result.state, result.next_attempt_at, result.counts) == (CallbackState.PENDING, at, False)
+
+
+async def test_n5_4_a_receiver_that_asks_for_less_gets_half_as_many_a_second(make, clock, monkeypatch):
+    bench = make(per_endpoint=4)
+    monkeypatch.setattr(
+        bench.dialect, "judge", lambda *_: RetryDecision(False, clock.now() + 7_000, counts=False, slower=True)
+    )
+    await bench.take(*(due(number) for number in range(1, 7)))
+    assert len(bench.client.started) == 4
+    await bench.finish(result=PostResult(429, elapsed_ms=3))
+    assert len(bench.client.started) == 5
+    await bench.finish(result=PostResult(429, elapsed_ms=3))
+    assert len(bench.client.started) == 5, "half of four a second: the next waits half a second"
+    await eventually(lambda: len(bench.client.started) == 6)
+
+
+async def test_the_schedule_counts_from_where_a_slow_first_try_began(make, clock):
+    bench = make()
+    await bench.take(due(1))
+    await bench.finish(result=PostResult(None, PostFailure.TIMEOUT, elapsed_ms=7_000))
+    (result,) = bench.store.results()
+    assert result.first_failed_at == clock.now() - 7_000

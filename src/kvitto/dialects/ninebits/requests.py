@@ -58,8 +58,9 @@ def read_send(call: Call, account: Account) -> Send:
         sender=sender,
         recipients=recipients,
         content=Content(text=text, max_parts=account.max_parts or wire.PARTS_DEFAULT),
-        # Asked for while there is nowhere to tell: accepted, and the reports wait to be fetched (section 3.3).
-        notify=None if wish is None else Notify.CHANGES if wish and has_url else Notify.NONE,
+        # Nothing said is a yes here, in whosever words it will be told. A yes while there is nowhere to tell is
+        # accepted, and the reports wait to be fetched (section 3.3).
+        notify=Notify.CHANGES if wish is not False and has_url else Notify.NONE,
         send_at=asked_at,
         validity_default_ms=wire.VALIDITY_MS,
         validity_max_ms=wire.VALIDITY_MS,
