@@ -113,7 +113,13 @@ class Desk:
 
     def _plan(self, submission: Submission, account: Account, now: int) -> NewBatch | Denial:
         notify = self._notify_of(submission, account) if self._notify_of is not None else None
-        return plan(submission, account, now, self._ids.new(), self._route_for, notify=notify)
+        more = self._notify_more(submission, account) if submission.more else ()
+        return plan(submission, account, now, self._ids.new(), self._route_for, notify=notify, notify_more=more)
+
+    def _notify_more(self, submission: Submission, account: Account) -> list[Notify]:
+        if self._notify_of is None:
+            return []
+        return [self._notify_of(text, account) for text in submission.more]
 
     def worked(self) -> None:
         """Tell the links that there may be work: ``send``'s ``done`` calls this."""
@@ -168,6 +174,7 @@ class Desk:
             return _CANCELLED  # what a customer has called off is never sent after all
         # modified_at must move, or a second change within the same millisecond would not be noticed.
         moved_at = max(now, batch.modified_at + 1)
+        submission = submission._replace(client_id=batch.client_id, feed=batch.feed, window=batch.window)
         notify = self._notify_of(submission, account) if self._notify_of is not None else None
         return plan(submission, account, moved_at, batch.id, self._route_for, batch.created_at, notify=notify)
 

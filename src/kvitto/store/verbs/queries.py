@@ -38,6 +38,7 @@ from kvitto.store.verbs.changes import (
     read_error,
     read_view,
     view_columns,
+    view_source,
 )
 
 __all__ = [
@@ -193,7 +194,7 @@ _BATCH_MESSAGES: Final = Statement(
 _MESSAGE_IN_BATCH: Final = Statement(
     lambda _: (
         select(*view_columns())
-        .select_from(_WITH_BATCH)
+        .select_from(view_source())
         .where(_IN_BATCH, t.message.c.recipient == bindparam("recipient", type_=Str))
         .order_by(t.message.c.id.desc())
         .limit(1)
@@ -276,7 +277,7 @@ def _same(column: Any, value: Any) -> Any:
 _LIST_PAGE: Final = Whole(
     lambda r: (
         select(*view_columns())
-        .select_from(_WITH_BATCH)
+        .select_from(view_source())
         .where(
             _list_filter(),
             exists(select(literal(1)).select_from(r).where(*[_same(c, r.c[f"k{i}"]) for i, c in enumerate(_GROUP)])),
