@@ -353,6 +353,10 @@ class Outbox:
         if dialect is None:
             self._fail(job, now, None, CallbackState.PENDING, now + UNKNOWN_DIALECT_MS, "unknown dialect")
             return
+        if not dialect.tells(due, account):
+            untold = CallbackResult(due.id, CallbackState.DONE, now, None, due.first_failed_at, None, None, 0)
+            self._write_down(job, untold)
+            return
         try:
             body = job.body = dialect.render((due,))
             fields = dialect.headers(due, body, account, nonce=new_nonce(), now=now)

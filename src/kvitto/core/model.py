@@ -254,8 +254,8 @@ class NewBatch(NamedTuple):
 
     ``routes``: the link's name, "" for any; one for all, or one for each message. ``spacing_ms``: at least so long
     between two messages. ``refused``: in what comes back, the ``client_id``s of messages that were not stored, because
-    the account had used the id before, or another message of the same request has it (that one stands in ``messages``).
-    ``messages`` are then those that were stored. ``apart``: messages have ids or texts of their own. ``once``: see there.
+    the account had used the id before, or another message of the request has it (that one stands in ``messages``).
+    ``messages`` are then those that were stored. ``apart``: messages have ids or texts of their own.
     """
 
     batch: Batch

@@ -147,8 +147,7 @@ class ListReports:
 class ListBatchMessages:
     """The messages of a batch in the order sent, final or not, as they stand; ``page`` from 0. Result: ``MessagePage``.
 
-    ``batch_id``: ours or the customer's own. ``recipient``: only those to this number. ``shows``: as in
-    ``MessageFilter``.
+    ``batch_id``: ours. ``recipient``: only those to this number. ``shows``: as in ``MessageFilter``.
     """
 
     batch_id: str

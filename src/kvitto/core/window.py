@@ -1,4 +1,4 @@
-"""When messages may leave: delivery windows and spacing, as plain arithmetic on instants (docs/dialects/infobip.md 3.3).
+"""When messages may leave: delivery windows, as plain arithmetic on instants (docs/dialects/infobip.md 3.3).
 
 Everything is UTC, where every day has 1440 minutes; instants are ms since the epoch. Must not know: who asks. Next:
 ``kvitto.core.model.DeliveryWindow``.

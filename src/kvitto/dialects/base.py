@@ -21,7 +21,8 @@ class Call(NamedTuple):
     """One HTTP request as a dialect sees it; ``headers`` have their names in lower case.
 
     ``params``: from the path, percent-decoded ("+" stays). ``query``: decoded, "+" is a space.
-    ``content_type``: the media type in lower case, without parameters; "" when absent. ``now``: ms UTC.
+    ``content_type``: the media type in lower case, without parameters; "" when absent. ``now``: ms UTC. ``peer``: the
+    client's address, for limits alone.
     """
 
     method: str
@@ -31,6 +32,7 @@ class Call(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     now: int
+    peer: str = ""
 
 
 class Answer(NamedTuple):
@@ -74,6 +76,7 @@ class Problem(StrEnum):
     UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
     KEY_REUSED = "key_reused"  # an Idempotency-Key that came with another body before (P7)
+    INVALID_KEY = "invalid_key"  # an Idempotency-Key that is none
     INVALID_CURSOR = "invalid_cursor"
 
 

@@ -197,9 +197,7 @@ def _weigh_text(text: str, *, truncated: bool, limit: int) -> tuple[int, Reason 
     return parts, Reason.TOO_MANY_PARTS if parts > limit else None
 
 
-def _own_texts(
-    batch_id: str, recipients: Sequence[str], content: Content, limit: int, start: int
-) -> list[NewMessage]:
+def _own_texts(batch_id: str, recipients: Sequence[str], content: Content, limit: int, start: int) -> list[NewMessage]:
     """A text for each recipient, its placeholders filled (docs/dialects/sinch.md 5)."""
     parameters = _by_number(content.parameters)
     media = content.kind is ContentKind.MEDIA

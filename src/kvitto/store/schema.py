@@ -85,7 +85,9 @@ account = Table(
     Column("final_only", Boolean, nullable=False, comment="changes that are no end are not told"),
     Column("late_corrections", Boolean, comment="whether late corrections are told (R45); NULL: the dialect's choice"),
     Column("ack", Text, nullable=False, comment="what acknowledges a callback: 'body' or 'http'"),
-    Column("feed", Text, nullable=False, comment="which ends enter the one-time feed: 'all', 'unpushed', 'infobip_only'"),
+    Column(
+        "feed", Text, nullable=False, comment="which ends enter the one-time feed: 'all', 'unpushed', 'infobip_only'"
+    ),
 )
 
 token = Table(

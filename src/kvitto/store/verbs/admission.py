@@ -32,12 +32,14 @@ from kvitto.store.verbs.idempotency import Keys
 from kvitto.store.verbs.texts import content_json, read_content, read_window, window_json
 
 __all__ = [
+    "STILL_QUEUED",
     "Cancellation",
     "Feedback",
     "Replacement",
     "accept_batches",
     "batch_columns",
     "cancel_batches",
+    "mark_cancelled",
     "read_batch",
     "record_feedback",
     "replace_batches",
@@ -272,9 +274,7 @@ def _save_purses(tx: Tx, purses: Mapping[str, Purse]) -> None:
         tx.run(_SPEND, rows)
 
 
-def accept_batches(
-    tx: Tx, scope: Scope, items: Sequence[NewBatch]
-) -> list[NewBatch | AdmissionRefused | FrozenAnswer]:
+def accept_batches(tx: Tx, scope: Scope, items: Sequence[NewBatch]) -> list[NewBatch | AdmissionRefused | FrozenAnswer]:
     """Store batches with their messages; see ``Store.accept_batch``."""
     purses = _purses(tx, [new.batch.account_id for new in items])
     keys = Keys(tx, items) if any(new.once for new in items) else None
@@ -290,7 +290,7 @@ def accept_batches(
             results.append(known)
             continue
         if names is not None:
-            new = names.weed(new)  # noqa: PLW2901  # what is stored of it from here on
+            new = names.weed(new)  # what is stored of it from here on
         purse = purses.get(new.batch.account_id)
         if purse is None:
             results.append(AdmissionRefused("account"))
@@ -444,13 +444,18 @@ _MARK_CANCELLED: Final = Statement(
     id=Str,
     now=Int,
 )
-_STILL_QUEUED: Final = Statement(
+STILL_QUEUED: Final = Statement(
     lambda r: select_loaded((), r.join(t.message, t.message.c.id.between(r.c.first, r.c.last))).where(
         t.message.c.status == "QUEUED"
     ),
     first=Str,
     last=Str,
 )
+
+
+def mark_cancelled(tx: Tx, batch_id: str, now: int) -> None:
+    """Note that the customer has called a batch off; the first time counts."""
+    tx.run(_MARK_CANCELLED, [(batch_id, now)])
 
 
 def cancel_batches(tx: Tx, scope: Scope, items: Sequence[Cancellation]) -> list[BatchOutcome]:
@@ -463,8 +468,8 @@ def _cancel(tx: Tx, scope: Scope, item: Cancellation) -> BatchOutcome:
     if not rows or rows[0][1] != item.account_id:
         return BatchOutcome(None, "not_found")
     before = read_batch(rows[0])
-    tx.run(_MARK_CANCELLED, [(item.batch_id, item.now)])
-    loaded = [Loaded(row) for row in tx.run(_STILL_QUEUED, [_span(item.batch_id)])]
+    mark_cancelled(tx, item.batch_id, item.now)
+    loaded = [Loaded(row) for row in tx.run(STILL_QUEUED, [_span(item.batch_id)])]
     load_parts(tx, [one for one in loaded if one.attempts])
     unsent = before.send_at is not None and item.now < before.send_at
     changes = Changes(tx, scope, item.now)

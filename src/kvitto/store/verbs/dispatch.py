@@ -227,9 +227,7 @@ def _claimed(row: Sequence[Any], todo: tuple[int, ...]) -> Claimed:
     if row[11] is not None:
         own = read_own(row[11])
         text = row[4] if row[4] is not None else own.content.text
-        return Claimed(
-            row[0], row[1], row[2], own.sender or "", own.content, text, row[3], todo, own.expire_at, row[5]
-        )
+        return Claimed(row[0], row[1], row[2], own.sender or "", own.content, text, row[3], todo, own.expire_at, row[5])
     content = read_content(row[8])
     text = row[4] if row[4] is not None else content.text
     return Claimed(row[0], row[1], row[2], row[7] or "", content, text, row[3], todo, row[9], row[5])

@@ -84,16 +84,19 @@ _ACCOUNT_BY: Final[dict[str, Statement]] = {
         lambda _: (
             select(*account_columns(), t.account.c.password_hash)
             .join(t.token, t.token.c.account_id == t.account.c.id)
-            .where(t.token.c.hash == bindparam("key", type_=Str))
+            .where(
+                t.token.c.hash == bindparam("key", type_=Str),
+                t.token.c.expires_at.is_(None) | (t.token.c.expires_at > bindparam("now", type_=Int)),
+            )
         )
     ),
 }
 _ACCOUNTS: Final = Statement(lambda _: select(*account_columns()).order_by(t.account.c.name))
 
 
-def account_row(tx: Tx, by: str, key: str) -> Sequence[Any] | None:
+def account_row(tx: Tx, by: str, key: str, now: int) -> Sequence[Any] | None:
     """An account's columns and its password hash."""
-    rows = tx.run(_ACCOUNT_BY[by], key=key)
+    rows = tx.run(_ACCOUNT_BY[by], key=key, now=now)
     return rows[0] if rows else None
 
 

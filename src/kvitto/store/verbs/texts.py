@@ -12,7 +12,16 @@ import msgspec
 
 from kvitto.core.model import Content, ContentKind, DeliveryWindow, Feed, Notify, Own
 
-__all__ = ["NOTHING", "content_json", "own_json", "read_content", "read_extra", "read_own", "read_window", "window_json"]
+__all__ = [
+    "NOTHING",
+    "content_json",
+    "own_json",
+    "read_content",
+    "read_extra",
+    "read_own",
+    "read_window",
+    "window_json",
+]
 
 NOTHING: Final[Mapping[str, Any]] = {}
 

@@ -43,29 +43,26 @@ _FORGET: Final = Statement(
     id=Str,
 )
 _GIVEN_UP: Final = Statement(
-    lambda r: (
-        insert(t.unread)
-        .from_select(
-            ["account_id", "seq", "message_id"],
-            select(t.event.c.account_id, t.event.c.seq, t.event.c.message_id)
-            .select_from(
-                r.join(t.callback, t.callback.c.id == r.c.id)
-                .join(t.event, t.event.c.seq == t.callback.c.id)
-                .join(t.message, t.message.c.id == t.event.c.message_id)
-                .join(t.batch, t.batch.c.id == t.callback.c.batch_id)
-                .join(t.account, t.account.c.id == t.event.c.account_id)
-            )
-            .where(
-                t.callback.c.tells == "message",
-                t.event.c.status != "QUEUED",
-                t.event.c.status != "DISPATCHED",
-                t.account.c.feed != "all",  # there it entered when it ended
-                _is_pushed(),
-                ~select(literal(1))
-                .where(t.unread.c.account_id == t.event.c.account_id, t.unread.c.seq == t.event.c.seq)
-                .exists(),
-            ),
+    lambda r: insert(t.unread).from_select(
+        ["account_id", "seq", "message_id"],
+        select(t.event.c.account_id, t.event.c.seq, t.event.c.message_id)
+        .select_from(
+            r.join(t.callback, t.callback.c.id == r.c.id)
+            .join(t.event, t.event.c.seq == t.callback.c.id)
+            .join(t.message, t.message.c.id == t.event.c.message_id)
+            .join(t.batch, t.batch.c.id == t.callback.c.batch_id)
+            .join(t.account, t.account.c.id == t.event.c.account_id)
         )
+        .where(
+            t.callback.c.tells == "message",
+            t.event.c.status != "QUEUED",
+            t.event.c.status != "DISPATCHED",
+            t.account.c.feed != "all",  # there it entered when it ended
+            _is_pushed(),
+            ~select(literal(1))
+            .where(t.unread.c.account_id == t.event.c.account_id, t.unread.c.seq == t.event.c.seq)
+            .exists(),
+        ),
     ),
     id=Int,
 )
