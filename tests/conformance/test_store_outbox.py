@@ -253,3 +253,24 @@ async def test_callbacks_are_the_accounts_own(house: House):
     due = await house.callbacks()
     assert [one.account_id for one in due] == [house.account.id, other.id]
     assert [one.facts.account_id for one in due] == [house.account.id, other.id]
+
+
+async def test_what_shared_a_call_is_claimed_together_even_beyond_the_limit(house: House):
+    await live(house, Notify.FINAL)
+    first, second, third = await house.callbacks()
+    at = house.now + 60_000
+    results = [
+        CallbackResult(one.id, CallbackState.PENDING, house.now, at, house.now, 503, "HTTP 503", 5, bundle=bundle)
+        for one, bundle in ((first, first.id), (second, None), (third, first.id))
+    ]
+    await house.store.record_attempts(results)
+    house.clock.advance(60)
+    claimed = await house.callbacks(1)
+    assert {one.id for one in claimed} in ({first.id, third.id}, {second.id})
+    rest = await house.callbacks(1)
+    assert {one.id for one in (*claimed, *rest)} == {first.id, second.id, third.id}
+    assert {one.id: one.bundle for one in (*claimed, *rest)} == {
+        first.id: first.id,
+        second.id: None,
+        third.id: first.id,
+    }
