@@ -46,6 +46,7 @@ from kvitto.intake.doors import Doors
 from kvitto.intake.exchange import HttpLimits, Request
 from kvitto.intake.health import Health, open_docs, open_metrics
 from kvitto.intake.http import Server
+from kvitto.intake.sessions import Sessions
 from kvitto.measures import read_samples
 from kvitto.settings import Link, Settings
 from kvitto.simulator import Simulator, SimulatorConfig
@@ -384,6 +385,7 @@ class App:
             route_for=route_rules(settings),
             notify_of=told_by({dialect.name: dialect for dialect in self._dialects}),
             on_work=dispatcher.wake,
+            sessions=Sessions(store, self._clock),
         )
         doors = Doors(self._dialects, desk, Authenticator(store, self._clock))
         self._health = Health(store.check, self._troubles)

@@ -147,8 +147,8 @@ class ListReports:
 class ListBatchMessages:
     """The messages of a batch in the order sent, final or not, as they stand; ``page`` from 0. Result: ``MessagePage``.
 
-    ``batch_id``: ours or the customer's own. ``recipient``: only those to this number. ``shows``, ``first_final``: as
-    in ``MessageFilter``. ``told``: what the dialect's ``write`` wants to know again.
+    ``batch_id``: ours. ``recipient``: only those to this number. ``shows``, ``first_final``: as in ``MessageFilter``.
+    ``told``: what the dialect's ``write`` wants to know again.
     """
 
     batch_id: str

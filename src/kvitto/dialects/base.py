@@ -22,7 +22,8 @@ class Call(NamedTuple):
 
     ``params``: from the path, percent-decoded ("+" stays). ``query``: decoded, "+" is a space.
     ``content_type``: the media type in lower case, without parameters; "" when absent. ``now``: ms UTC. ``path``: still
-    percent-encoded; for those who word a refusal by where the call went.
+    percent-encoded; for those who word a refusal by where the call went. ``peer``: the client's address, for limits
+    alone.
     """
 
     method: str
@@ -33,6 +34,7 @@ class Call(NamedTuple):
     body: bytes
     now: int
     path: str = ""
+    peer: str = ""
 
 
 class Answer(NamedTuple):
@@ -76,6 +78,7 @@ class Problem(StrEnum):
     UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
     KEY_REUSED = "key_reused"  # an Idempotency-Key that came with another body before (P7)
+    INVALID_KEY = "invalid_key"  # an Idempotency-Key that is none
     INVALID_CURSOR = "invalid_cursor"
 
 

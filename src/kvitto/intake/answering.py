@@ -9,7 +9,7 @@ tells the whole.
 import asyncio
 import functools
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from math import inf
 from typing import cast
 
@@ -38,6 +38,7 @@ class Answering(asyncio.Protocol):
         "_queue",
         "_reading",
         "_refusal",
+        "_sending",
         "_shared",
         "_transport",
         "_writable",
@@ -61,6 +62,7 @@ class Answering(asyncio.Protocol):
         self._lingering = False
         self._writable: asyncio.Future[None] | None = None
         self._refusal: Refusal | None = None
+        self._sending: list[Callable[[bool], None]] = []  # who wants to know when what was written is sent
         self.deadline_s = inf
         self.write_deadline_s = inf
 
@@ -122,6 +124,8 @@ class Answering(asyncio.Protocol):
         slot.response = response
         queue = self._queue
         if not queue or slot is not queue[0]:
+            if response.on_sent is not None and slot not in queue:
+                self._tell_sent([response.on_sent], False)  # the connection is gone
             return
         if (
             self._phase is IDLE
@@ -130,7 +134,7 @@ class Answering(asyncio.Protocol):
             and slot.request is not None
             and slot.request.head is not None  # plain: HTTP/1.1, to be kept alive, not HEAD
             and not (self._busy or self._parsed or self._backlog or self._out or self._ended or self._shared.stopping)
-            and not (response.headers or response.stream)
+            and not (response.headers or response.stream or response.on_sent)
         ):
             # As _advance and _go_on would do, in short.
             queue.clear()
@@ -176,6 +180,8 @@ class Answering(asyncio.Protocol):
             failed = self._failed(cast(Request, request), exc)
             octets = self._shared.writer.render(failed, request, close)
         self._out.append(octets)
+        if response.on_sent is not None:
+            self._sending.append(response.on_sent)
         self._after_answer(close)
 
     def _after_answer(self, close: bool) -> None:
@@ -197,14 +203,32 @@ class Answering(asyncio.Protocol):
         """Write what is ready in one go, and close when that was the last."""
         out = self._out
         if out:
+            if self._sending:
+                self._transport.set_write_buffer_limits(0)  # to be told when the last octet has left
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
+            if self._sending and not self._transport.is_closing():  # else ``connection_lost`` tells
+                self._look_sent()
         ended = self._ended or (self._shared.stopping and self._phase is IDLE)
         if ended and not (self._queue or self._parsed or self._backlog or self._lingering):
             if self._refusal is None:
                 self._transport.close()
             else:
                 self._linger()
+
+    def _look_sent(self) -> None:
+        """Has the system taken all that was written? Asked after a write and when the buffer has run empty."""
+        if self._transport.get_write_buffer_size() == 0:
+            waiting, self._sending = self._sending, []
+            self._transport.set_write_buffer_limits()
+            self._tell_sent(waiting, True)
+
+    def _tell_sent(self, waiting: list[Callable[[bool], None]], sent: bool) -> None:
+        for told in waiting:
+            try:
+                told(sent)
+            except Exception as exc:  # the top of this answer's way out
+                self._shared.loop.call_exception_handler({"message": "on_sent failed", "exception": exc})
 
     async def _stream(self, slot: Slot, response: Response, stream: AsyncIterator[bytes]) -> None:
         """Send a streamed body. When its source fails the connection is cut: the client sees that it is not whole."""

@@ -129,9 +129,13 @@ class Connection(Answering):
         self._phase = DEAF
         self._backlog.clear()
         self._release_body()
+        unsent, self._sending = self._sending, []
         for slot in self._queue:
             if slot.streaming is not None:
                 slot.streaming.cancel()
+            if slot.response is not None and slot.response.on_sent is not None:
+                unsent.append(slot.response.on_sent)
+        self._tell_sent(unsent, False)
         self._queue.clear()
         self._parsed.clear()
         self.resume_writing()
@@ -247,6 +251,8 @@ class Connection(Answering):
             if not self._writable.done():
                 self._writable.set_result(None)
             self._writable = None
+            if self._sending:
+                self._look_sent()
             self._go_on()
 
     # ---- the sweep and the server call these

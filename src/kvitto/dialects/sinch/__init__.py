@@ -10,7 +10,7 @@ from typing import Final
 
 from kvitto.core.model import Account, CallbackDue, MessageView, Notify
 from kvitto.core.operations import Operation
-from kvitto.core.status import Note
+from kvitto.core.status import FINAL, Note
 from kvitto.dialects.base import Answer, Call, Credentials, Problem, Route
 from kvitto.dialects.sinch import callbacks, errors, queries, requests, responses
 
@@ -93,11 +93,13 @@ class SinchDialect:
         return Notify.CHANGES if wanted is Notify.ATTEMPTS else wanted
 
     def tells(self, due: CallbackDue, account: Account) -> bool:
-        """Whatever the batch asked for; a correction of an end only to accounts that ask for it, since a final status
-        is not replaced here (docs/status.md 7).
-        """
+        """Whatever the batch asked for; a final status is not replaced, unless the account wants it (status.md 7)."""
         facts = due.facts
-        return not (isinstance(facts, MessageView) and facts.notes & Note.LATE) or account.late_corrections is True
+        if isinstance(facts, MessageView):
+            if facts.notes & Note.LATE and account.late_corrections is not True:
+                return False
+            return not account.final_only or facts.status in FINAL
+        return True
 
     def together(self, due: CallbackDue) -> int:
         """Never: a callback is one report."""

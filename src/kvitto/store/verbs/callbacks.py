@@ -7,10 +7,11 @@ given back runs out, so that no callback is lost with its node. Must not know: H
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, or_, select, update
+import msgspec
+from sqlalchemy import bindparam, func, or_, select, update
 
 from kvitto.core.ids import batch_of
-from kvitto.core.model import BatchReport, CallbackDue, CallbackResult, MessageView
+from kvitto.core.model import BatchReport, CallbackDue, CallbackResult, CallbackState, MessageView
 from kvitto.core.status import FINAL, Note
 from kvitto.store import schema as t
 from kvitto.store.commits import Scope
@@ -26,6 +27,8 @@ from kvitto.store.verbs.changes import (
     count_ends,
     read_error,
 )
+from kvitto.store.verbs.texts import read_extra, read_own
+from kvitto.store.verbs.unread import enter_given_up
 
 __all__ = ["CallbackClaim", "claim_callbacks", "record_attempts", "take_back_callbacks"]
 
@@ -90,12 +93,25 @@ _EVENTS: Final = Statement(
         t.batch.c.client_reference,
         t.batch.c.kind,
         t.batch.c.max_parts,
+        t.batch.c.dialect,
+        t.batch.c.sender,
+        t.message.c.client_id,
+        t.batch.c.client_id,
+        t.message.c.send_at,
+        t.part.c.smsc_message_id,
+        t.part.c.link,
+        t.batch.c.extra,
+        t.message.c.own,
+        t.message.c.first_times,
         t.message.c.status,
-        t.message.c.since_at,
     ).select_from(
         r.join(t.event, t.event.c.seq == r.c.seq)
         .join(t.message, t.message.c.id == t.event.c.message_id)
         .join(t.batch, t.batch.c.id == batch_key(t.message.c.id))
+        .outerjoin(
+            t.part,
+            (t.part.c.message_id == t.message.c.id) & (t.part.c.part_no == func.coalesce(t.event.c.part_no, 1)),
+        )
     ),
     seq=Int,
 )
@@ -136,14 +152,21 @@ def _views(tx: Tx, seqs: Sequence[int]) -> tuple[dict[int, MessageView], set[int
     if not seqs:
         return {}, set()
     rows = tx.run(_EVENTS, [(seq,) for seq in seqs])
-    overtaken = {row[0] for row in rows if STATUS[row[3]] not in FINAL and STATUS[row[19]] in FINAL}
+    overtaken = {row[0] for row in rows if STATUS[row[3]] not in FINAL and STATUS[row[29]] in FINAL}
     return {row[0]: _view(row) for row in rows}, overtaken
 
 
 def _view(row: Sequence[Any]) -> MessageView:
+    reference, kind, max_parts, sender, extra = row[16], row[17], row[18], row[20], row[26]
+    if row[27] is None:
+        extra = read_extra(extra)
+    else:
+        own = read_own(row[27])
+        reference, kind, max_parts = own.client_reference, own.content.kind, own.content.max_parts
+        sender, extra = own.sender, own.extra
     notes = Note(row[14])
-    if notes & Note.LATE and row[5] != row[20]:
-        notes &= ~Note.LATE  # the end that was corrected; the correction came later
+    if notes & Note.LATE and row[28] and msgspec.json.decode(row[28])[0] == row[5]:
+        notes &= ~Note.LATE  # this is the end that was corrected afterwards
     return MessageView(
         row[1],
         batch_of(row[1]),
@@ -157,9 +180,18 @@ def _view(row: Sequence[Any]) -> MessageView:
         row[13],
         notes,
         row[15],
-        row[16],
-        KIND[row[17]],
-        row[18],
+        reference,
+        KIND[kind],
+        max_parts,
+        row[19],
+        sender,
+        row[21],
+        row[22],
+        row[15] if row[23] is None else row[23],
+        row[24] or "",
+        row[25] or "",
+        None,
+        extra,
     )
 
 
@@ -222,6 +254,9 @@ def record_attempts(tx: Tx, scope: Scope, items: Sequence[Sequence[CallbackResul
     ]
     if rows:
         tx.run(_RECORD, rows)
+        given_up = [row[0] for row in rows if row[1] is CallbackState.GIVEN_UP]
+        if given_up:
+            enter_given_up(tx, given_up)
     return [None] * len(items)
 
 

@@ -13,7 +13,16 @@ import msgspec
 from sqlalchemy import Select, bindparam, func, insert, literal, select, update
 
 from kvitto.core.ids import batch_of, message_range
-from kvitto.core.model import BatchReport, CallbackDue, CallbackState, ContentKind, MessageView, Notify, StatusCount
+from kvitto.core.model import (
+    BatchReport,
+    CallbackDue,
+    CallbackState,
+    ContentKind,
+    Feed,
+    MessageView,
+    Notify,
+    StatusCount,
+)
 from kvitto.core.status import (
     FINAL,
     NO_ERROR,
@@ -33,6 +42,8 @@ from kvitto.core.status import (
 from kvitto.store import schema as t
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
+from kvitto.store.verbs import unread
+from kvitto.store.verbs.texts import read_extra, read_own
 
 __all__ = [
     "LEASE_MS",
@@ -53,6 +64,7 @@ __all__ = [
     "record_of",
     "select_loaded",
     "view_columns",
+    "view_source",
 ]
 
 LEASE_MS: Final = 120_000
@@ -64,6 +76,7 @@ PART_STATE: Final = {str(state): state for state in PartState}
 SOURCE: Final = {str(source): source for source in ErrorSource}
 KIND: Final = {str(kind): kind for kind in ContentKind}
 NOTIFY: Final = {str(notify): notify for notify in Notify}
+FEED: Final = {str(feed): feed for feed in Feed}
 _PER_BATCH: Final = (Notify.BATCH_SUMMARY, Notify.BATCH_FULL)
 
 
@@ -94,7 +107,7 @@ _MESSAGE_COLUMNS: Final = (
     t.message.c.deadline_at,
     t.message.c.abort,
     t.batch.c.notify,
-    t.batch.c.dialect,
+    func.coalesce(t.batch.c.callback_dialect, t.batch.c.dialect),
     func.coalesce(t.batch.c.callback_url, t.account.c.callback_url),
     t.batch.c.client_reference,
     t.batch.c.kind,
@@ -102,6 +115,16 @@ _MESSAGE_COLUMNS: Final = (
     t.batch.c.expire_at,
     t.message.c.due_at,
     t.batch.c.cancelled_at,
+    t.batch.c.dialect,
+    t.batch.c.sender,
+    t.message.c.client_id,
+    t.batch.c.client_id,
+    t.message.c.send_at,
+    t.batch.c.extra,
+    t.message.c.own,
+    t.batch.c.feed,
+    t.account.c.feed,
+    t.account.c.callback_url,
 )
 
 _PART_COLUMNS: Final = (
@@ -135,10 +158,22 @@ def select_loaded(first: Sequence[Any], source: Any) -> Select[Any]:
 class Loaded:
     """A message in the hands of a verb: its record, and what its callbacks need to know."""
 
-    __slots__ = ("_hushed", "account_id", "created_at", "id", "links", "parts", "record", "recipient", "row", "was")
+    __slots__ = (
+        "_hushed",
+        "account_id",
+        "created_at",
+        "id",
+        "links",
+        "parts",
+        "record",
+        "recipient",
+        "row",
+        "smsc_ids",
+        "was",
+    )
 
     def __init__(self, row: Sequence[Any]) -> None:
-        self.row = row
+        self.row = row if row[33] is None else _with_own(row)
         self.id: str = row[0]
         self.account_id: str = row[1]
         self.recipient: str = row[2]
@@ -147,6 +182,7 @@ class Loaded:
         self.record = record_of(row)
         self.was = self.record
         self.links: dict[int, str] = {}
+        self.smsc_ids: dict[int, str | None] = {}
         self._hushed = False
 
     def hush(self) -> None:
@@ -179,7 +215,7 @@ class Loaded:
 
     @property
     def dialect(self) -> str:
-        """In whose words."""
+        """In whose words it is told."""
         dialect: str = self.row[19]
         return dialect
 
@@ -213,6 +249,8 @@ class Loaded:
     def view(self) -> MessageView:
         """What a callback tells, frozen now."""
         row, record = self.row, self.record
+        part_no = record.decided_by or 1
+        send_at = row[31]
         return MessageView(
             self.id,
             batch_of(self.id),
@@ -229,7 +267,25 @@ class Loaded:
             row[21],
             KIND[row[22]],
             row[23],
+            row[27],
+            row[28],
+            row[29],
+            row[30],
+            self.created_at if send_at is None else send_at,
+            self.smsc_ids.get(part_no) or "",
+            self.links.get(part_no, ""),
+            None,
+            read_extra(row[32]) if type(row[32]) is str else row[32],
         )
+
+
+def _with_own(row: Sequence[Any]) -> Sequence[Any]:
+    """The same row with what the message has of its own in the place of its batch's."""
+    own, changed = read_own(row[33]), list(row)
+    changed[18], changed[20], changed[21] = own.notify, own.callback_url or row[36], own.client_reference
+    changed[22], changed[23], changed[24] = own.content.kind, own.content.max_parts, own.expire_at
+    changed[28], changed[32], changed[34] = own.sender, own.extra, own.feed
+    return changed
 
 
 def read_error(row: Sequence[Any], at: int) -> StatusError:
@@ -291,15 +347,18 @@ def load_parts(tx: Tx, loaded: Sequence[Loaded]) -> None:
         return
     by_id: dict[str, list[PartRecord]] = {}
     links: dict[str, dict[int, str]] = {}
+    smsc_ids: dict[str, dict[int, str | None]] = {}
     for row in tx.run(PARTS_OF, [(one.id,) for one in loaded]):
         by_id.setdefault(row[0], []).append(read_part(row))
         links.setdefault(row[0], {})[row[1]] = row[12]
+        smsc_ids.setdefault(row[0], {})[row[1]] = row[14]
     for one in loaded:
         parts = by_id.get(one.id, [])
         if one.parts == 1:
             parts = [lone_part(part.part_no, part.state, one.record) for part in parts]
         one.set_parts(tuple(parts))
         one.links = links.get(one.id, {})
+        one.smsc_ids = smsc_ids.get(one.id, {})
 
 
 def message_of(tx: Tx, ids: Sequence[str]) -> dict[str, Loaded]:
@@ -399,6 +458,28 @@ _INSERT_EVENTS: Final = Statement(
     account_id=Str,
     id=Str,
     **_RECORD,
+)
+_INSERT_PART_EVENTS: Final = Statement(
+    lambda r: insert(t.event).from_select(
+        ["seq", "account_id", "message_id", "at", *list(_RECORD)[:2], *list(_RECORD)[3:], "part_no"],
+        select(
+            r.c.seq,
+            r.c.account_id,
+            r.c.id,
+            r.c.since_at,
+            *[r.c[name] for name in _RECORD if name != "since_at"],
+            r.c.part_no,
+        ),
+    ),
+    seq=Int,
+    account_id=Str,
+    id=Str,
+    **_RECORD,
+    part_no=Int,
+)
+"""As ``_INSERT_EVENTS``, for ends that one of several parts decided."""
+_DECIDE: Final = Statement(
+    lambda r: update(t.message).values(decided_by=r.c.part_no).where(t.message.c.id == r.c.id), id=Str, part_no=Int
 )
 _CALLBACK_FIELDS: Final[dict[str, Kind]] = {
     "id": Int,
@@ -510,6 +591,8 @@ class Changes:
             self._firsts[loaded.id] = _first_final(before)
         if outcome.changed:
             self._note_change(loaded, late=outcome.kind is MoveKind.CORRECT)
+        elif part is not None and outcome.kind is MoveKind.REFINE and loaded.record.reason is Reason.RETRYING_SMSC:
+            self._note_attempt(loaded, before, event.at)
         return outcome
 
     def touch(self, loaded: Loaded, *, due_at: int | None = None, deadline_at: int | None = None) -> None:
@@ -542,8 +625,8 @@ class Changes:
     def _note_change(self, loaded: Loaded, *, late: bool) -> None:
         final = loaded.record.status in FINAL
         notify = loaded.notify
-        # Whether a late correction is told is the dialect's choice and the account's (docs/status.md 7).
-        tell = notify is Notify.CHANGES or (final and notify is Notify.FINAL)
+        # Whether a late correction is shown, the dialect that tells it decides (docs/status.md 7).
+        tell = (final and notify is Notify.FINAL) or notify is Notify.CHANGES or notify is Notify.ATTEMPTS
         tell = tell and loaded.callback_url is not None
         if final or tell:  # that the SMSC took it, and when, stands with its parts already
             self._events.append((loaded, loaded.view(), tell))
@@ -551,6 +634,13 @@ class Changes:
             batch_id = batch_of(loaded.id)
             count, _ = self._ended.get(batch_id, (0, loaded))
             self._ended[batch_id] = (count + 1, loaded)
+
+    def _note_attempt(self, loaded: Loaded, before: Message, at: int) -> None:
+        """The SMSC says that an attempt failed and it goes on trying: told to those who asked for that."""
+        if before.reason is Reason.RETRYING_SMSC or loaded.notify is not Notify.ATTEMPTS:
+            return
+        if loaded.callback_url is not None:
+            self._events.append((loaded, loaded.view()._replace(since_at=at), True))
 
     def write(self) -> None:
         """Write everything that was collected."""
@@ -564,15 +654,18 @@ class Changes:
             self._write_messages()
         if self._firsts:
             tx.run(_KEEP_FIRST_FINAL, [(key, *first) for key, first in self._firsts.items()])
+            unread.forget(tx, list(self._firsts))
         if self._events:
             self._write_events()
         if self._ended:
             self._end_batches()
 
     def _write_messages(self) -> None:
-        moved, kept, dispatched = [], [], []
+        moved, kept, dispatched, decided = [], [], [], []
         for one, due_at, deadline_at in self._messages.values():
             record = one.record
+            if one.parts > 1 and record.decided_by:
+                decided.append((one.id, record.decided_by))
             if due_at != one.due_at or deadline_at != one.deadline_at:
                 moved.append((one.id, int(record.notes), due_at, deadline_at, *_record_values(record)))
             elif record.status is Status.DISPATCHED and record.error is NO_ERROR and one.was.error is NO_ERROR:
@@ -582,9 +675,13 @@ class Changes:
         for statement, rows in ((_DISPATCH_MESSAGES, dispatched), (_REFRESH_MESSAGES, kept), (_UPDATE_MESSAGES, moved)):
             if rows:
                 self._tx.run(statement, rows)
+        if decided:
+            self._tx.run(_DECIDE, decided)
 
     def _write_events(self) -> None:
-        rows = []
+        rows: list[tuple[Any, ...]] = []
+        of_parts: list[tuple[Any, ...]] = []
+        ends: list[tuple[str, int, str]] = []
         due: list[_Telling] = []
         for seq, (loaded, view, tell) in zip(self._tx.new_ids(len(self._events)), self._events, strict=True):
             error = view.error
@@ -604,9 +701,18 @@ class Changes:
                     error.command_status,
                 )
             )
+            if loaded.parts > 1 and loaded.record.decided_by:
+                of_parts.append((*rows.pop(), loaded.record.decided_by))
+            if view.status in FINAL and (loaded.row[35], loaded.row[34], tell) in unread.ENTERS:
+                ends.append((view.account_id, seq, view.id))
             if tell:
                 due.append((seq, view, loaded, TELLS_MESSAGE))
-        self._tx.run(_INSERT_EVENTS, rows)
+        if rows:
+            self._tx.run(_INSERT_EVENTS, rows)
+        if of_parts:
+            self._tx.run(_INSERT_PART_EVENTS, of_parts)
+        if ends:
+            unread.enter(self._tx, ends)
         if due:
             self._write_callbacks(due)
 
@@ -703,6 +809,23 @@ def view_columns() -> tuple[Any, ...]:
         b.max_parts,
         m.first_final,
         m.first_times,
+        b.dialect,
+        b.sender,
+        m.client_id,
+        b.client_id,
+        m.send_at,
+        t.part.c.smsc_message_id,
+        t.part.c.link,
+        b.extra,
+        m.own,
+    )
+
+
+def view_source(messages: Any = t.message) -> Any:
+    """``messages`` joined with what ``view_columns`` reads: batch, and the part that decided (R38), else the first."""
+    part_no = func.coalesce(t.message.c.decided_by, 1)
+    return messages.join(t.batch, t.batch.c.id == batch_key(t.message.c.id)).outerjoin(
+        t.part, (t.part.c.message_id == t.message.c.id) & (t.part.c.part_no == part_no)
     )
 
 
@@ -713,6 +836,13 @@ def read_view(row: Sequence[Any], *, first_final: bool) -> MessageView:
         status, reason, *told = msgspec.json.decode(row[18])
         since_at, done_at = msgspec.json.decode(row[19])
         error = read_error(told, 0)
+    reference, kind, max_parts, sender, extra = row[15], row[16], row[17], row[21], row[27]
+    if row[28] is None:
+        extra = read_extra(extra)
+    else:
+        own = read_own(row[28])
+        reference, kind, max_parts = own.client_reference, own.content.kind, own.content.max_parts
+        sender, extra = own.sender, own.extra
     return MessageView(
         row[0],
         batch_of(row[0]),
@@ -724,9 +854,18 @@ def read_view(row: Sequence[Any], *, first_final: bool) -> MessageView:
         done_at,
         error,
         row[13],
-        Note(row[12]),
+        Note(row[12]) if row[12] else Note.NONE,
         row[14],
-        row[15],
-        KIND[row[16]],
-        row[17],
+        reference,
+        KIND[kind],
+        max_parts,
+        row[20],
+        sender,
+        row[22],
+        row[23],
+        row[14] if row[24] is None else row[24],
+        row[25] or "",
+        row[26] or "",
+        None,
+        extra,
     )

@@ -257,6 +257,7 @@ class _Search:
                 one = loaded[message_id] = Loaded(row[7:])
                 if one.parts == 1:
                     one.set_parts((lone_part(part_no, state, one.record),))
+                    one.links, one.smsc_ids = {part_no: link}, {part_no: smsc_id}
             candidate = Candidate((message_id, part_no), group, smsc_id, one.recipient, written_at, False)
             here = found.setdefault(index, [])
             if not here or all(known.candidate.key != candidate.key for known in here):
@@ -567,6 +568,7 @@ def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_V
             part.submitted_at,
             Candidate(fit.key, waiting.group, "", part.destination, part.submitted_at, False),
         )
+        item.loaded.smsc_ids[part_no] = waiting.receipt.message_id
         result[index] = _apply(changes, waiting, item, 0, now, adopted=True)
         names.append((message_id, part_no, waiting.receipt.message_id, fold(waiting.receipt.message_id), waiting.at))
     changes.write()
