@@ -49,7 +49,7 @@ from kvitto.intake.http import Server
 from kvitto.intake.sessions import Sessions
 from kvitto.measures import read_samples
 from kvitto.settings import Link, Settings
-from kvitto.simulator import Simulator, SimulatorConfig
+from kvitto.simulator import Simulator, SimulatorConfig, read_scenario, scripted
 from kvitto.smpp.states import Timers
 from kvitto.store import Store, open_seal, open_store
 from kvitto.store.migrations import upgrade
@@ -321,18 +321,18 @@ class App:
         if self.settings.links:
             return self.settings.links
         wanted = self.settings.simulator
-        simulator = Simulator(
-            SimulatorConfig(
-                host=wanted.host,
-                port=wanted.port,
-                system_id=wanted.system_id,
-                password=wanted.password.get_secret_value(),
-                max_binds=wanted.max_binds,
-                delay_min_ms=wanted.delay_min_ms,
-                delay_max_ms=wanted.delay_max_ms,
-            ),
-            self._clock,
+        config = SimulatorConfig(
+            host=wanted.host,
+            port=wanted.port,
+            system_id=wanted.system_id,
+            password=wanted.password.get_secret_value(),
+            max_binds=wanted.max_binds,
+            delay_min_ms=wanted.delay_min_ms,
+            delay_max_ms=wanted.delay_max_ms,
         )
+        if wanted.scenario is not None:
+            config = scripted(config, read_scenario(wanted.scenario))
+        simulator = Simulator(config, self._clock)
         await simulator.start()
         self._stops.append(("simulator", simulator.stop))
         _log().info("simulator.listening", host=wanted.host, port=simulator.port)

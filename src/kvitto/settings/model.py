@@ -360,6 +360,9 @@ class Simulator(Section):
     """Shortest time from a submit to its receipt (milliseconds)."""
     delay_max_ms: Annotated[int, Field(ge=0)] = 500
     """Longest time, magic numbers apart (milliseconds)."""
+    scenario: OptionalFile = None
+    """TOML file that says what happens to messages and binds ([simulator.md](simulator.md)); its keys beat the ones
+    above."""
 
 
 class Demo(Section):

@@ -47,7 +47,7 @@ def _decoder(shape: type[_Shape]) -> msgspec.json.Decoder[_Shape]:
 
 def _decode_json(shape: type[_Shape], body: bytes) -> _Shape:
     try:
-        given = _decoder(shape).decode(body)
+        given: _Shape = _decoder(shape).decode(body)
     except msgspec.ValidationError as error:
         raise _misfit(error, _json_is_whole(body), "JSON") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -7,7 +7,6 @@ given back runs out, so that no callback is lost with its node. Must not know: H
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-import msgspec
 from sqlalchemy import bindparam, func, or_, select, update
 
 from kvitto.core.ids import batch_of
@@ -102,8 +101,8 @@ _EVENTS: Final = Statement(
         t.part.c.link,
         t.batch.c.extra,
         t.message.c.own,
-        t.message.c.first_times,
         t.message.c.status,
+        t.message.c.since_at,
     ).select_from(
         r.join(t.event, t.event.c.seq == r.c.seq)
         .join(t.message, t.message.c.id == t.event.c.message_id)
@@ -152,7 +151,7 @@ def _views(tx: Tx, seqs: Sequence[int]) -> tuple[dict[int, MessageView], set[int
     if not seqs:
         return {}, set()
     rows = tx.run(_EVENTS, [(seq,) for seq in seqs])
-    overtaken = {row[0] for row in rows if STATUS[row[3]] not in FINAL and STATUS[row[29]] in FINAL}
+    overtaken = {row[0] for row in rows if STATUS[row[3]] not in FINAL and STATUS[row[28]] in FINAL}
     return {row[0]: _view(row) for row in rows}, overtaken
 
 
@@ -165,8 +164,8 @@ def _view(row: Sequence[Any]) -> MessageView:
         reference, kind, max_parts = own.client_reference, own.content.kind, own.content.max_parts
         sender, extra = own.sender, own.extra
     notes = Note(row[14])
-    if notes & Note.LATE and row[28] and msgspec.json.decode(row[28])[0] == row[5]:
-        notes &= ~Note.LATE  # this is the end that was corrected afterwards
+    if notes & Note.LATE and row[5] != row[29]:
+        notes &= ~Note.LATE  # the end that was corrected; the correction came later
     return MessageView(
         row[1],
         batch_of(row[1]),
