@@ -1,11 +1,12 @@
 """``make bench``: how fast the whole way is, and what it costs; one table and one JSON line.
 
-    python -m bench.run [--scenario a|b|c|d|all] [--messages N] [--store sqlite|postgresql] [--binds 2] [--window 500] ...
+    python -m bench.run [--scenario a|b|c|d|all] [--messages N] [--store sqlite|postgresql] [--binds 2] ...
 
 (a): one recipient a request, ``per_recipient_final``, 16 kept-alive connections; (b): 1 000 recipients a request with
 ``full``, one callback for each batch; (c): Infobip, 100 recipients a request, pushes of up to 100 reports; (d): 9bits,
-one recipient a request, each change called back and acknowledged by its body. Server, SMSC, load and sink are processes of their own over loopback. The server
-runs with its default settings but for the link; every accepted send and every receipt's answer follows a commit with fsync.
+one recipient a request, each change called back and acknowledged by its body. Server, SMSC, load and sink are processes
+of their own over loopback. The server runs with its default settings but for the link; every accepted send and every
+receipt's answer follows a commit with fsync.
 
 A run ends when every accepted message has its final callback, or when nothing has moved for ``STILL_S``, or after
 ``--duration``. CPU is counted from the first request to the last callback, by the kernel, for the whole process tree.

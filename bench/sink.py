@@ -2,9 +2,9 @@
 
     python -m bench.sink BOARD MESSAGES --requests R --port N
 
-Recipients stand as ``"recipient":"46..."`` in a recipient's report and as ``"recipients":["46...",...]`` in a batch's; as
-``"to":"46..."`` in each report of an Infobip push, and as ``"msisdn":"46..."`` in one of 9bits, whose answer needs a body.
-Plain sockets under one epoll, as in ``load``.
+Recipients stand as ``"recipient":"46..."`` in a recipient's report and as ``"recipients":["46...",...]`` in a batch's;
+as ``"to":"46..."`` in each report of an Infobip push, and as ``"msisdn":"46..."`` in one of 9bits, whose answer needs a
+body. Plain sockets under one epoll, as in ``load``.
 """
 
 import argparse
