@@ -280,3 +280,24 @@ async def test_n5_2_a_change_on_the_way_says_that_its_message_has_ended_since(ho
     due = {one.facts.status: one for one in await house.callbacks()}
     assert due[Status.DISPATCHED].overtaken
     assert not due[Status.DELIVERED].overtaken
+
+
+async def test_what_shared_a_call_is_claimed_together_even_beyond_the_limit(house: House):
+    await live(house, Notify.FINAL)
+    first, second, third = await house.callbacks()
+    at = house.now + 60_000
+    results = [
+        CallbackResult(one.id, CallbackState.PENDING, house.now, at, house.now, 503, "HTTP 503", 5, bundle=bundle)
+        for one, bundle in ((first, first.id), (second, None), (third, first.id))
+    ]
+    await house.store.record_attempts(results)
+    house.clock.advance(60)
+    claimed = await house.callbacks(1)
+    assert {one.id for one in claimed} in ({first.id, third.id}, {second.id})
+    rest = await house.callbacks(1)
+    assert {one.id for one in (*claimed, *rest)} == {first.id, second.id, third.id}
+    assert {one.id: one.bundle for one in (*claimed, *rest)} == {
+        first.id: first.id,
+        second.id: None,
+        third.id: first.id,
+    }

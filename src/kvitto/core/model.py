@@ -508,7 +508,8 @@ class CallbackDue(NamedTuple):
     """One callback to post now: ``facts`` are frozen at the change that caused it.
 
     ``full``: a batch report is to show its recipients. ``attempts``: made so far. ``first_failed_at``: when the first
-    of those that failed was begun, None until one failed. ``overtaken``: the message has ended since.
+    of those that failed was begun, None until one failed. ``overtaken``: the message has ended since. ``bundle``: those
+    with the same number were tried in one call, and will be again.
     """
 
     id: int
@@ -521,12 +522,13 @@ class CallbackDue(NamedTuple):
     created_at: int
     first_failed_at: int | None
     overtaken: bool = False
+    bundle: int | None = None
 
 
 class CallbackResult(NamedTuple):
     """What one attempt came to. ``next_attempt_at`` is None when the callback is finished, well or not.
 
-    ``counts``: False where no attempt was made, or it was only put off.
+    ``counts``: False where no attempt was made, or it was only put off. ``bundle``: of those that shared the call.
     """
 
     id: int
@@ -538,3 +540,4 @@ class CallbackResult(NamedTuple):
     error: str | None
     elapsed_ms: int
     counts: bool = True
+    bundle: int | None = None

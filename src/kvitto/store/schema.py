@@ -350,6 +350,13 @@ callback = Table(
     Column("last_status_code", Integer),
     Column("last_error", Text),
     Column("last_elapsed_ms", Integer),
+    Column("bundle", BigInteger, comment="those with the same were tried in one call, and will be again"),
+    Index(
+        "callback_bundle",
+        "bundle",
+        sqlite_where=Column("bundle").is_not(None),
+        postgresql_where=Column("bundle").is_not(None),
+    ),
     Index(
         "callback_due",
         "next_attempt_at",

@@ -111,7 +111,16 @@ def upgrade() -> None:
         sa.Column("last_status_code", sa.Integer(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("last_elapsed_ms", sa.Integer(), nullable=True),
+        sa.Column("bundle", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "callback_bundle",
+        "callback",
+        ["bundle"],
+        unique=False,
+        sqlite_where=sa.text("bundle IS NOT NULL"),
+        postgresql_where=sa.text("bundle IS NOT NULL"),
     )
     op.create_index(
         "callback_due",
