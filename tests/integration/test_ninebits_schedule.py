@@ -1,4 +1,4 @@
-"""9bits' retries over restarts: a real store, a clock that is told, the sender itself (docs/dialects/ninebits.md 5.4)."""
+"""9bits' retries over restarts: a real store, a clock that is told, the sender itself (docs/dialects/ninebits.md)."""
 
 import asyncio
 from collections.abc import AsyncIterator
