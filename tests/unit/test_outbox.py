@@ -50,6 +50,10 @@ class ScriptedDialect:
     def __init__(self) -> None:
         self.judged: list[tuple[int | None, float | None]] = []
         self.breaks_on: set[int] = set()
+        self.hushes: set[int] = set()
+
+    def tells(self, due: CallbackDue, account: Account) -> bool:
+        return due.id not in self.hushes
 
     def render(self, dues: Sequence[CallbackDue]) -> bytes:
         due = dues[0]
@@ -409,6 +413,14 @@ async def test_a_callback_that_cannot_be_rendered_ends_and_does_not_stop_the_oth
     await bench.take(due(1), due(2))
     assert bench.client.bodies() == [b"{2}"]
     assert [(result.id, result.state) for result in bench.store.results()] == [(1, CallbackState.GIVEN_UP)]
+
+
+async def test_what_the_dialect_does_not_tell_is_done_without_a_call(make):
+    bench = make()
+    bench.dialect.hushes = {1}
+    await bench.take(due(1), due(2))
+    assert bench.client.bodies() == [b"{2}"]
+    assert [(result.id, result.state) for result in bench.store.results()] == [(1, CallbackState.DONE)]
 
 
 async def test_a_callback_of_an_unknown_dialect_waits_for_a_version_that_knows_it(make, clock):

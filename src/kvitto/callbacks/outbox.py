@@ -353,11 +353,11 @@ class Outbox:
         if dialect is None:
             self._fail(job, now, None, CallbackState.PENDING, now + UNKNOWN_DIALECT_MS, "unknown dialect")
             return
-        if not dialect.tells(due, account):
-            untold = CallbackResult(due.id, CallbackState.DONE, now, None, due.first_failed_at, None, None, 0)
-            self._write_down(job, untold)
-            return
         try:
+            if not dialect.tells(due, account):  # by the account's settings: done without a call
+                untold = CallbackResult(due.id, CallbackState.DONE, now, None, due.first_failed_at, None, None, 0)
+                self._write_down(job, untold)
+                return
             body = job.body = dialect.render((due,))
             fields = dialect.headers(due, body, account, nonce=new_nonce(), now=now)
             if fields[:1] != [_JSON] and all(name.lower() != "content-type" for name, _ in fields):
