@@ -126,14 +126,14 @@ async def drain(url: str, reports: int, limit: int) -> dict[str, Any]:
     began_cpu = time.process_time()
     began = time.perf_counter()
     while True:
-        start = time.perf_counter()
+        start = time.process_time()
         page = await store.take_reports(account.id, FeedFilter(), limit, clock.now())
         if page.handing is None:
             break
         octets += len(render(page.messages))
         await store.confirm_reports(page.handing)
         seen += len(page.messages)
-        pages.append(time.perf_counter() - start)
+        pages.append(time.process_time() - start)  # CPU: neighbours on the machine do not count
     took_s = time.perf_counter() - began
     cpu_s = time.process_time() - began_cpu
     grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb
@@ -146,8 +146,8 @@ async def drain(url: str, reports: int, limit: int) -> dict[str, Any]:
         "seconds": round(took_s, 2),
         "cpu_seconds": round(cpu_s, 2),
         "us_per_report": round(took_s / seen * 1e6, 1),
-        "page_ms_first": round(sum(pages[:tenth]) / tenth * 1000, 1),
-        "page_ms_last": round(sum(pages[-tenth:]) / tenth * 1000, 1),
+        "page_cpu_ms_first": round(sum(pages[:tenth]) / tenth * 1000, 1),
+        "page_cpu_ms_last": round(sum(pages[-tenth:]) / tenth * 1000, 1),
         "last_to_first": round(ratio, 2),
         "grown_kib": grown_kb,
         "octets": octets,
