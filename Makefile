@@ -1,7 +1,7 @@
 # Kvitto's tasks. `make run` needs git, make and Python 3.11 with its venv module; nothing else has to be set up.
 #
 #   make run [PORT=8080] [DATA=./data] [ARGS='--log ...']   the server with its simulator, a demo account and curl lines
-#   make test [TESTS=tests] [ARGS='-k r26']                 the whole suite, PostgreSQL included
+#   make test [TESTS=tests] [ARGS='-k r26']                 the whole suite, with PostgreSQL, node-smpp and Kannel
 #   make lint | format | bench | profile | storm | long | docs | lock | clean
 
 PYTHON ?= python3
@@ -18,7 +18,7 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
           --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench profile storm long docs lock postgres strace clean
+.PHONY: help run test lint format bench profile storm long docs lock postgres strace peers node kannel clean
 
 help:
 	@sed -n 's/^#   \(make .*\)/\1/p' Makefile
@@ -79,7 +79,41 @@ strace:
 	  echo 'strace is needed for the tests: apt-get install strace' >&2; exit 1; \
 	fi
 
-test: $(VENV)/.develops postgres strace
+# SMPP software that we did not write, for the tests of interoperability: node-smpp and Kannel.
+peers: tests/peers/node_modules/.package-lock.json kannel
+
+node:
+	@command -v node >/dev/null && command -v npm >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo 'Installing Node.js and npm for the tests ...'; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get install -y -q --no-install-recommends nodejs npm </dev/null >/dev/null 2>&1 \
+	    || { apt-get update -q </dev/null >/dev/null 2>&1; \
+	         apt-get install -y -q --no-install-recommends nodejs npm </dev/null; }; \
+	else \
+	  echo 'Node.js and npm are needed for the tests: apt-get install nodejs npm' >&2; exit 1; \
+	fi
+
+# npm keeps a copy of the lock file in what it installs: that is the stamp. No package may run anything of its own.
+tests/peers/node_modules/.package-lock.json: tests/peers/package.json tests/peers/package-lock.json | node
+	@echo 'Installing node-smpp for the tests ...'
+	@cd tests/peers && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null && touch node_modules/.package-lock.json
+
+# Kannel's own service is not started (runlevel 1): the tests start its boxes themselves, on ports of their own.
+kannel:
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin"; \
+	command -v bearerbox >/dev/null && command -v smsbox >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo 'Installing Kannel for the tests ...'; \
+	  export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1; \
+	  apt-get install -y -q --no-install-recommends kannel </dev/null >/dev/null 2>&1 \
+	    || { apt-get update -q </dev/null >/dev/null 2>&1; \
+	         apt-get install -y -q --no-install-recommends kannel </dev/null; }; \
+	else \
+	  echo 'Kannel is needed for the tests: apt-get install kannel' >&2; exit 1; \
+	fi
+
+test: $(VENV)/.develops postgres strace peers
 	$(BIN)/python -m pytest -n $(JOBS) $(TESTS) $(ARGS)
 
 lint: $(VENV)/.develops
@@ -111,6 +145,7 @@ long: $(VENV)/.develops postgres
 # The pages that are made from the code.
 docs: $(VENV)/.runs
 	$(BIN)/python -c 'from kvitto.settings import document; print(document(), end="")' > docs/configuration.md
+	$(BIN)/python -c 'from kvitto.simulator.page import document; print(document(), end="")' > docs/simulator.md
 	$(BIN)/python -c 'from kvitto.telemetry import metrics_page; print(metrics_page(), end="")' > docs/metrics.md
 
 # Newer versions within the bounds of pyproject.toml. Commit what it writes.
@@ -121,5 +156,5 @@ lock: $(VENV)/.made
 	$(LOCK) --extra dev -c requirements.txt -c requirements-build.txt pyproject.toml -o requirements-dev.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .profile build dist
+	rm -rf $(VENV) tests/peers/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .profile build dist
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

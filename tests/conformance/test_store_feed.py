@@ -1,6 +1,7 @@
 """The one-time feed: what enters it, that each report is read once, and that none is lost (docs/status.md 8, P16)."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -224,7 +225,7 @@ async def test_r45_a_correction_before_anybody_has_read_replaces_the_report(hous
 
 
 async def test_a_report_carries_all_that_is_known(house: House):
-    sent = {"client_id": "bulk", "extra": {"callbackData": "shop=3"}, "client_reference": "ref"}
+    sent: dict[str, Any] = {"client_id": "bulk", "extra": {"callbackData": "shop=3"}, "client_reference": "ref"}
     (message,) = await ended(house, parts=2, **sent)
     await house.receipt_for(message, part=2)
     page = await house.store.take_reports(house.account.id, ALL, 50, house.now)
@@ -233,3 +234,12 @@ async def test_a_report_carries_all_that_is_known(house: House):
     assert (view.dialect, view.sender, view.batch_client_id, view.sent_at) == ("sinch", "Kvitto", "bulk", house.now)
     assert (view.smsc_message_id, view.link) == (house.smsc_id(message, 2), "link")
     assert (view.extra, view.client_reference) == ({"callbackData": "shop=3"}, "ref")
+
+
+async def test_what_is_cleaned_away_is_no_report_any_more(house: House):
+    await ended(house, 2)
+    house.clock.advance(400 * 86_400)
+    while not (await house.store.clean({}, 30, house.now, 100)).over:
+        pass
+    assert await house.look(select(t.unread.c.seq)) == []
+    assert await take(house) == []

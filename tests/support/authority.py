@@ -67,6 +67,11 @@ class Authority:
         context.load_cert_chain(path)
         return context
 
+    def pem(self, host: str) -> Path:
+        """A file with a server's key and certificate for the DNS name ``host``."""
+        self.server(host)
+        return self._folder / f"{host}-False.pem"
+
     def client(self) -> ssl.SSLContext:
         """A client's context that trusts this root alone."""
         return ssl.create_default_context(cafile=str(self.ca_file))

@@ -135,18 +135,22 @@ class Rig:
 
 @asynccontextmanager
 async def open_rig(
-    folder: Path, *, smsc: SimulatorConfig | None = None, clean: bool = True, **link: Any
+    folder: Path, *, smsc: SimulatorConfig | None = None, smsc_port: int = 0, clean: bool = True, **link: Any
 ) -> AsyncIterator[Rig]:
-    """Store, simulator and dispatcher, started and bound. ``link``: fields of its ``LinkConfig``."""
+    """Store, simulator and dispatcher, started and bound. ``link``: fields of its ``LinkConfig``.
+
+    ``smsc_port``: of another SMSC, in whose favour the simulator stays stopped; 0: of none.
+    """
     clock = SystemClock()
     record = Record()
     simulator = Simulator(smsc or SimulatorConfig(port=0, delay_min_ms=1, delay_max_ms=5), clock, record)
-    await simulator.start()
+    if not smsc_port:
+        await simulator.start()
     config = LinkConfig(
         **{
             "name": "main",
             "host": "127.0.0.1",
-            "port": simulator.port,
+            "port": smsc_port or simulator.port,
             "system_id": "kvitto",
             "password": "kvitto",
             "reconnect_min_s": 0.05,

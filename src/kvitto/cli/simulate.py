@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import ssl
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -20,8 +21,16 @@ from kvitto.cli.common import (
     run,
     say,
 )
-from kvitto.core.errors import Refused
-from kvitto.simulator import NUMBERS, JsonLinesRecord, Simulator, SimulatorConfig
+from kvitto.core.errors import Refused, SettingsError, SettingsProblem
+from kvitto.simulator import (
+    NUMBERS,
+    JsonLinesRecord,
+    Scenario,
+    Simulator,
+    SimulatorConfig,
+    read_scenario,
+    scripted,
+)
 
 __all__ = ["commands"]
 
@@ -37,8 +46,20 @@ def smsc(
     max_binds: Annotated[int | None, typer.Option(metavar="N", help="Binds at once.")] = None,
     delay_min_ms: Annotated[int | None, typer.Option(metavar="MS", help="Shortest time to a receipt.")] = None,
     delay_max_ms: Annotated[int | None, typer.Option(metavar="MS", help="Longest time to a receipt.")] = None,
+    scenario: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What happens to messages and binds, as TOML.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="N", min=0, help="Submits accepted in a second; then 0x58. 0: no limit.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Make a run repeatable: of all ids and chance.")] = None,
     record: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write down what is seen, one JSON object a line.")
+        Path | None, typer.Option(metavar="FILE", help="Write down what is seen and sent, one JSON object a line.")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", help="TLS: certificate chain (PEM).")] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="TLS: its private key (PEM).")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TLS: ask clients for a certificate of these authorities (PEM).")
     ] = None,
     as_json: JsonOption = False,
     data: DataOption = None,
@@ -55,6 +76,7 @@ def smsc(
         simulator__max_binds=max_binds,
         simulator__delay_min_ms=delay_min_ms,
         simulator__delay_max_ms=delay_max_ms,
+        simulator__scenario=scenario,
     ).simulator
     wanted = SimulatorConfig(
         host=settings.host,
@@ -64,8 +86,43 @@ def smsc(
         max_binds=settings.max_binds,
         delay_min_ms=settings.delay_min_ms,
         delay_max_ms=settings.delay_max_ms,
+        tls=_tls(tls_cert, tls_key, tls_client_ca),
     )
+    if settings.scenario is not None:
+        wanted = scripted(wanted, read_scenario(settings.scenario), seed=seed, rate=rate)
+    elif seed is not None or rate is not None:
+        wanted = scripted(wanted, Scenario(), seed=seed, rate=rate)
     run(_serve(wanted, record, as_json))
+
+
+def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> ssl.SSLContext | None:
+    """The port's TLS; None without a certificate. Raises: SettingsError."""
+    if certificate is None and key is None and client_ca is None:
+        return None
+    if certificate is None or key is None:
+        missing = "--tls-cert" if certificate is None else "--tls-key"
+        raise _wrong(missing, "", "must be given: TLS needs a certificate and its key")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise _wrong("--tls-cert, --tls-key", f"{certificate}, {key}", _reason(error)) from None
+    if client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        try:
+            context.load_verify_locations(client_ca)
+        except (OSError, ssl.SSLError) as error:
+            raise _wrong("--tls-client-ca", str(client_ca), _reason(error)) from None
+    return context
+
+
+def _reason(error: OSError) -> str:
+    return f"no PEM that fits: {error.reason}" if isinstance(error, ssl.SSLError) else str(error.strerror)
+
+
+def _wrong(key: str, value: str, reason: str) -> SettingsError:
+    return SettingsError([SettingsProblem(key=key, value=value or '""', reason=reason, source="command line")])
 
 
 async def _serve(wanted: SimulatorConfig, record: Path | None, as_json: bool) -> None:
@@ -74,8 +131,8 @@ async def _serve(wanted: SimulatorConfig, record: Path | None, as_json: bool) ->
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     with contextlib.ExitStack() as stack:
-        notes = None if record is None else stack.enter_context(contextlib.closing(JsonLinesRecord(record, CLOCK)))
-        simulator = Simulator(wanted, CLOCK, notes)
+        notes = None if record is None else stack.enter_context(contextlib.closing(_record(record)))
+        simulator = Simulator(wanted, CLOCK, notes, wire=notes)
         try:
             await simulator.start()
         except OSError as taken:
@@ -88,6 +145,13 @@ async def _serve(wanted: SimulatorConfig, record: Path | None, as_json: bool) ->
         sys.stdout.flush()
         await stop.wait()
         await simulator.stop()
+
+
+def _record(path: Path) -> JsonLinesRecord:
+    try:
+        return JsonLinesRecord(path, CLOCK)
+    except OSError as error:
+        raise _wrong("--record", str(path), f"cannot be written: {error.strerror}") from None
 
 
 @commands.command()

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
+from kvitto.simulator.style import STANDARD, Style
 from kvitto.smpp.spec import CommandStatus, EsmClass, MessageState
 
-__all__ = ["DEFAULT", "NUMBERS", "Answer", "Behaviour", "LongText", "Step", "behaviour_of"]
+__all__ = ["DEFAULT", "NUMBERS", "Answer", "Behaviour", "LongText", "Step", "behaviour_of", "is_magic"]
 
 MAGIC_PREFIX: Final = "999"
 MAGIC_DIGITS: Final = 12
@@ -27,6 +28,7 @@ class Answer(Enum):
     AFTER_RECEIPT = "after the receipt"
     NEVER = "never"
     CLOSE = "the connection is closed instead"
+    HALF_OPEN = "the connection stands, and nothing on it is read or answered any more"
 
 
 class LongText(Enum):
@@ -61,11 +63,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """One row of the table.
+    """What is done with a message: one row of the table, or what a scenario drew (``script.py``).
 
     ``refuse``: the command_status of the submit_sm_resp, 0 for acceptance; ``once``: only the first submit to a number
     is refused. ``hex_id``: the response names the id in hexadecimal, the receipts in decimal. ``other_bind``: receipts
-    come on another bind of the same system_id if there is one.
+    come on another bind of the same system_id if there is one. ``answer_s``: until the answer. ``delay_s``: until the
+    first receipt, None for the simulator's own. ``style``: how ids and receipts look.
+    ``uuid``: the id, if it is no number.
     """
 
     number: str
@@ -77,6 +81,10 @@ class Behaviour:
     hex_id: bool = False
     other_bind: bool = False
     long_text: LongText = LongText.EACH_PART
+    answer_s: float = 0.0
+    delay_s: float | None = None
+    style: Style = STANDARD
+    uuid: str = ""
 
 
 _DELIVRD: Final = Step(stat="DELIVRD", state=MessageState.DELIVERED)
@@ -206,8 +214,14 @@ SECOND_PART: Final = (replace(_UNDELIV, err="027"),)
 """The receipts of the part that fails under ``LongText.SECOND_FAILS``."""
 
 
+def is_magic(destination: str) -> bool:
+    """Whether a number chooses what happens to its messages."""
+    return len(destination) == MAGIC_DIGITS and destination.startswith(MAGIC_PREFIX) and destination.isdecimal()
+
+
 def behaviour_of(destination: str) -> Behaviour:
     """What the simulator does with a message to this number, digits as they came in ``destination_addr``."""
-    if len(destination) == MAGIC_DIGITS and destination.startswith(MAGIC_PREFIX) and destination.isdecimal():
+    # The prefix first: nearly every number of a load ends here.
+    if destination.startswith(MAGIC_PREFIX) and is_magic(destination):
         return NUMBERS.get(destination[-2:], DEFAULT)
     return DEFAULT

@@ -1,6 +1,7 @@
-"""What the simulator writes and reads in messages: receipts in the standard form, parts of long texts. Pure.
+"""What the simulator writes and reads in messages: receipts, messages from handsets, parts of long texts. Pure.
 
-Must not know: sockets, timers. Read next: ``smsc.py``.
+``receipt_pdu`` writes the standard form and is on the way of every message; ``styled_receipt`` writes whatever a
+scenario asks for. Must not know: sockets, timers. Read next: ``smsc.py``.
 """
 
 from collections.abc import Mapping
@@ -8,13 +9,18 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from kvitto.simulator.numbers import Step
-from kvitto.smpp.pdus import DeliverSm, SubmitSm
+from kvitto.simulator.pending import Written
+from kvitto.simulator.style import Style
+from kvitto.smpp.pdus import DataSm, DeliverSm, SubmitSm
 from kvitto.smpp.spec import EsmClass, MessageState, Tlv
 
-__all__ = ["Minutes", "PartMark", "part_mark", "receipt_pdu", "wants_receipt"]
+__all__ = ["Minutes", "PartMark", "incoming_pdu", "part_mark", "receipt_pdu", "styled_receipt", "wants_receipt"]
 
 _TEXT_OCTETS: Final = 20
 """How much of the message a receipt quotes (docs/smpp.md 1.7)."""
+_UCS2: Final = 8
+_LONGEST_SHORT_MESSAGE: Final = 254
+"""Octets; what is longer goes into message_payload, as one octet of length asks."""
 _ONE_OCTET_CODINGS: Final = frozenset({0, 1, 3})
 _STATE_TLV: Final = {state: bytes((state,)) for state in MessageState}
 _RECEIPTED_ID, _STATE, _NETWORK_ERROR = (
@@ -22,6 +28,11 @@ _RECEIPTED_ID, _STATE, _NETWORK_ERROR = (
     int(Tlv.MESSAGE_STATE),
     int(Tlv.NETWORK_ERROR_CODE),
 )
+
+_WITHOUT_ERR: Final = (
+    "id:{id} sub:{sub} dlvrd:{dlvrd} submit date:{submit_date} done date:{done_date} stat:{stat} text:{text}"
+)
+_STANDARD: Final = _WITHOUT_ERR.replace(" text:", " err:{err} text:")
 
 
 class Minutes:
@@ -98,20 +109,13 @@ def receipt_pdu(submit: SubmitSm, step: Step, message_id: str, submitted: str, d
 
     ``submitted``, ``done``: ``YYMMDDhhmm``. The id stands in the text and in receipted_message_id.
     """
-    quoted = b""
-    if submit.data_coding in _ONE_OCTET_CODINGS and not submit.esm_class & EsmClass.UDHI:
-        quoted = submit.short_message[:_TEXT_OCTETS]
+    quoted = _quoted(submit)
     err = "" if step.err is None else f" err:{step.err}"
     head = (
         f"id:{message_id} sub:001 dlvrd:{'001' if step.delivered else '000'} submit date:{submitted}"
         f" done date:{done} stat:{step.stat}{err} text:"
     )
-    tlvs: dict[int, bytes] = {_RECEIPTED_ID: message_id.encode("ascii") + b"\0"}
-    if step.state is not None:
-        tlvs[_STATE] = _STATE_TLV[step.state]
-    if step.network_error is not None:
-        kind, code = step.network_error
-        tlvs[_NETWORK_ERROR] = bytes((kind,)) + code.to_bytes(2, "big")
+    tlvs = _tlvs(step, message_id)
     return DeliverSm(
         0,
         "",
@@ -132,4 +136,65 @@ def receipt_pdu(submit: SubmitSm, step: Step, message_id: str, submitted: str, d
         0,
         head.encode("ascii") + quoted,
         tlvs,
+    )
+
+
+def _quoted(submit: SubmitSm) -> bytes:
+    """The beginning of the message, where its octets are characters."""
+    if submit.data_coding in _ONE_OCTET_CODINGS and not submit.esm_class & EsmClass.UDHI:
+        return submit.short_message[:_TEXT_OCTETS]
+    return b""
+
+
+def _tlvs(step: Step, message_id: str) -> dict[int, bytes]:
+    tlvs: dict[int, bytes] = {_RECEIPTED_ID: message_id.encode("latin-1") + b"\0"}
+    if step.state is not None:
+        tlvs[_STATE] = _STATE_TLV[step.state]
+    if step.network_error is not None:
+        kind, code = step.network_error
+        tlvs[_NETWORK_ERROR] = bytes((kind,)) + code.to_bytes(2, "big")
+    return tlvs
+
+
+def styled_receipt(
+    submit: SubmitSm, step: Step, ids: Written, style: Style, submitted_at: int, done_at: int
+) -> DeliverSm | DataSm:
+    """The receipt that tells ``step`` about ``submit``, as ``style`` says. Times: milliseconds UTC."""
+    tlvs = {tag: value for tag, value in _tlvs(step, ids.tlv).items() if tag in style.tlvs}
+    octets = b"" if style.textless else _text(submit, step, ids.text, style, submitted_at, done_at)
+    if style.payload or len(octets) > _LONGEST_SHORT_MESSAGE:
+        tlvs[int(Tlv.MESSAGE_PAYLOAD)], octets = octets, b""
+    ours = (submit.source_addr_ton, submit.source_addr_npi, submit.source_addr)
+    theirs = (submit.dest_addr_ton, submit.dest_addr_npi, submit.destination_addr)
+    addresses = (*theirs, *ours) if style.swap else (*ours, *theirs)
+    coding = _UCS2 if style.ucs2 else 0
+    if style.data_sm:
+        return DataSm(0, "", *addresses, step.esm_class, 0, coding, tlvs)
+    return DeliverSm(0, "", *addresses, step.esm_class, 0, 0, "", "", 0, 0, coding, 0, octets, tlvs)
+
+
+def _text(submit: SubmitSm, step: Step, message_id: str, style: Style, submitted_at: int, done_at: int) -> bytes:
+    template = style.template or (_STANDARD if step.err is not None else _WITHOUT_ERR)
+    text = template.format(
+        id=message_id,
+        sub="001",
+        dlvrd="001" if step.delivered else "000",
+        submit_date=style.date(submitted_at),
+        done_date=style.date(done_at),
+        stat=step.stat,
+        err=step.err or "",
+        text=_quoted(submit).decode("latin-1"),
+    )
+    return text.encode("utf-16-be" if style.ucs2 else "latin-1")
+
+
+def incoming_pdu(source: str, destination: str, text: str) -> DeliverSm:
+    """A message from a handset: Latin-1 as data_coding 3, everything else as UCS-2."""
+    try:
+        octets, coding = text.encode("latin-1"), 3
+    except UnicodeEncodeError:
+        octets, coding = text.encode("utf-16-be"), _UCS2
+    tlvs = {} if len(octets) <= _LONGEST_SHORT_MESSAGE else {int(Tlv.MESSAGE_PAYLOAD): octets}
+    return DeliverSm(
+        0, "", 1, 1, source, 0, 1, destination, 0, 0, 0, "", "", 0, 0, coding, 0, b"" if tlvs else octets, tlvs
     )
