@@ -139,6 +139,7 @@ class ServerProcess:
         self.port = port or reserve_port()
         self.data_dir = directory / "data"
         self.log_path = directory / "server.log"
+        self._dsn = dsn
         self.settings = {**(settings or {}), **({"store.url": dsn} if dsn else {})}
         self._config = directory / "kvitto.toml"
         self._environment = _environment(self.settings, self.data_dir, self._config)
@@ -187,6 +188,15 @@ class ServerProcess:
             )
         self._wait_until_ready(within_s)
         return self
+
+    def configure(self, settings: Mapping[str, object]) -> None:
+        """Write another configuration file; the server knows of it when it starts or reads it again."""
+        self.settings = {**settings, **({"store.url": self._dsn} if self._dsn else {})}
+        _write_toml(self._config, self.settings)
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send the server itself a signal."""
+        os.kill(self.pid, number)
 
     def kill(self) -> None:
         """``kill -9`` of the process and whatever it started; returns when it is gone."""

@@ -73,6 +73,10 @@ class Receiver:
         self.by_outcome: dict[ReceiptOutcome, int] = dict.fromkeys(ReceiptOutcome, 0)
         self.by_level: dict[int, int] = {}
 
+    def adjust(self, answer_within_s: float) -> None:
+        """Another time within which what comes from now on is answered."""
+        self._within_s = answer_within_s
+
     @property
     def settled(self) -> bool:
         """Whether everything received has been answered."""
