@@ -258,8 +258,9 @@ def _stages(path: Path, used_s: dict[int, float], receipts: int) -> dict[str, fl
 def _rows(one: Measured) -> Iterator[tuple[str, str]]:
     storm = one.storm
     yield "receipts/s stored, matched, answered", f"{storm['per_s']:,.0f}"
-    yield "answer p50 / p99 / longest, ms", "{answer_p50_ms:.0f} / {answer_p99_ms:.0f} / {answer_max_ms:.0f}".format(
-        **storm
+    yield (
+        "answer p50 / p99 / longest, ms",
+        "{answer_p50_ms:.0f} / {answer_p99_ms:.0f} / {answer_max_ms:.0f}".format(**storm),
     )
     yield "answered with", ", ".join(f"{status}: {times:,}" for status, times in storm["by_status"].items())
     yield "messages delivered in the end", f"{one.delivered:,}"
