@@ -81,18 +81,20 @@ class _At:
         return 0.0
 
 
-_BATCH: Final = tuple(
-    "id account_id dialect sender recipients content kind notify callback_url created_at modified_at expire_at feedback"
-    " extra pending".split()
+# fmt: off
+_BATCH: Final = (
+    "id", "account_id", "dialect", "sender", "recipients", "content", "kind", "notify", "callback_url", "created_at",
+    "modified_at", "expire_at", "feedback", "extra", "pending",
 )
-_MESSAGE: Final = tuple(
-    "id account_id recipient route parts status reason since_at done_at error_source notes attempts created_at due_at"
-    " deadline_at".split()
+_MESSAGE: Final = (
+    "id", "account_id", "recipient", "route", "parts", "status", "reason", "since_at", "done_at", "error_source",
+    "notes", "attempts", "created_at", "due_at", "deadline_at",
 )
-_PART: Final = tuple(
-    "message_id part_no account_id link grp node state status reason since_at error_source written_at answered_at"
-    " smsc_message_id folded_id".split()
+_PART: Final = (
+    "message_id", "part_no", "account_id", "link", "grp", "node", "state", "status", "reason", "since_at",
+    "error_source", "written_at", "answered_at", "smsc_message_id", "folded_id",
 )
+# fmt: on
 _STATUS: Final = {
     State.QUEUED: ("QUEUED", "queued"),
     State.DISPATCHED: ("DISPATCHED", "accepted"),
@@ -129,23 +131,17 @@ def _add_batch(
     numbers = [str(what.first_number + start + n) for n in range(count)]
     recipients = '["' + '","'.join(numbers) + '"]'
     content = f'{{"text":"{_TEXT}"}}'
-    batches.append(
-        (batch_id, account_id, "sinch", "Kvitto", recipients, content, "text", what.notify, what.callback_url)
-        + (at, at, expire_at, False, "{}", 0 if final else count)
-    )
+    batch = (batch_id, account_id, "sinch", "Kvitto", recipients, content, "text", what.notify, what.callback_url)
+    batches.append((*batch, at, at, expire_at, False, "{}", 0 if final else count))
     done_at, attempts = (at if final else None), (0 if queued else 1)
     ids = message_ids(batch_id, count)
     for message_id, number in zip(ids, numbers, strict=True):
-        messages.append(
-            (message_id, account_id, number, "", 1, status, reason, at, done_at, "none", 0, attempts, at)
-            + (due_at, deadline_at)
-        )
+        message = (message_id, account_id, number, "", 1, status, reason, at, done_at, "none", 0, attempts)
+        messages.append((*message, at, due_at, deadline_at))
     if not queued:
         for n, message_id in enumerate(ids, what.first_id + start):
-            parts.append(
-                (message_id, 1, account_id, what.link, what.link, "main", "accepted", "QUEUED", "in_flight", at)
-                + ("none", at, at, str(n), str(n))
-            )
+            part = (message_id, 1, account_id, what.link, what.link, "main", "accepted", "QUEUED", "in_flight", at)
+            parts.append((*part, "none", at, at, str(n), str(n)))
 
 
 _TABLES: Final[tuple[tuple[Table, tuple[str, ...]], ...]] = ((t.batch, _BATCH), (t.message, _MESSAGE), (t.part, _PART))

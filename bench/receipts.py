@@ -1,4 +1,4 @@
-"""``make bench-receipts``: the receipt storm (R60): an SMSC hands over 100 000 old receipts over one bind at full speed.
+"""``make bench-receipts``: the receipt storm (R60): an SMSC hands over 100 000 old receipts over one bind.
 
     python -m bench.receipts [--receipts 100000] [--messages 10000,5000000] [--window 100] [--notify none] [--stages]
 

@@ -1,4 +1,4 @@
-"""R49 on purpose: the server kills itself at each instant where a receipt could be lost or counted twice; then the judge.
+"""R49 on purpose: the server kills itself at each instant where a receipt could be lost or counted twice.
 
 The instants are those of ``tests.support.faulty``: before and after storing a receipt, before and after answering it,
 between storing a response and using it, between a change of status and its callback's row, between "about to be
