@@ -98,7 +98,7 @@ def test_the_matrix_has_five_hundred_cells_and_more():
 def read(cell: Cell, phone: str) -> Receipt:
     """What the reader makes of the deliver_sm."""
     text = f"id:{cell.receipt_id} sub:001 dlvrd:001 stat:DELIVRD err:000 text:".encode()
-    tlvs = {Tlv.RECEIPTED_MESSAGE_ID: cell.receipt_id.encode() + b"\0"} if cell.in_tlv else {}
+    tlvs: dict[int, bytes] = {Tlv.RECEIPTED_MESSAGE_ID: cell.receipt_id.encode() + b"\0"} if cell.in_tlv else {}
     if cell.in_tlv:
         text = b"stat:DELIVRD"
     found = parse_receipt(

@@ -17,12 +17,12 @@ from kvitto.dialects.sinch import ROUTES
 from kvitto.intake.connection import Connection
 from kvitto.intake.exchange import HttpLimits, Request, Response
 from kvitto.intake.shared import Shared
-from kvitto.smpp.codec import MAX_PDU_BYTES, PduBuffer, ProtocolError, decode, decode_by_table
-from kvitto.smpp.events import RequestTimedOut, SubmitAnswered
+from kvitto.smpp.codec import PduBuffer, ProtocolError, decode, decode_by_table
+from kvitto.smpp.events import DeliverAnswered, QueryAnswered, RequestTimedOut, SubmitAnswered
 from kvitto.smpp.pdus import DataSm, DeliverSm, QuerySm, SubmitSm
 from kvitto.smpp.receipts import parse_receipt
 from kvitto.smpp.session import NotAllowed, Role, Session, State, Timers, WindowFull
-from kvitto.smpp.spec import BindMode
+from kvitto.smpp.spec import MAX_PDU_BYTES, BindMode
 from tests.fuzz.test_receipts_fuzz import RULES, Pdu, check
 from tests.fuzz.test_sinch_fuzz import call_for
 from tests.fuzz.test_sinch_fuzz import check as check_sinch
@@ -125,11 +125,12 @@ class _Story:
             if isinstance(event, RequestTimedOut):
                 self.resolve([event.token])
                 self.late.add(event.token)
-            elif isinstance(event, SubmitAnswered) and event.late:
-                assert event.token in self.late
-                self.late.discard(event.token)
-            elif hasattr(event, "token"):
-                self.resolve([event.token])
+            elif isinstance(event, SubmitAnswered | QueryAnswered | DeliverAnswered):
+                if event.late:
+                    assert event.token in self.late, "late, and never timed out"
+                    self.late.discard(event.token)
+                else:
+                    self.resolve([event.token])
 
     def _token(self) -> int:
         self._tokens += 1
