@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -125,9 +126,12 @@ async def test_p27_an_smsc_that_restarts_gets_everything_once(tmp_path: Path):
     smsc = SimulatorConfig(port=reserve_port(), delay_min_ms=1, delay_max_ms=30)
     async with open_rig(tmp_path, smsc=smsc, window=20, reconnect_max_s=0.2) as rig:
         batch = await rig.send(*numbers(400))
+
+        def came(at: int) -> bool:
+            return len(rig.record.submits) >= at
+
         for at in (50, 200):
-            while len(rig.record.submits) < at:
-                await asyncio.sleep(0.005)
+            await eventually(partial(came, at))
             await rig.smsc.stop()
             await eventually(lambda: rig.dispatcher.lanes["main"].link.bound == 0)
             await rig.smsc.start()

@@ -223,15 +223,10 @@ class Ledger:
         """Post one batch; False if it was not taken."""
         recipients = [next(self._numbers) for _ in range(self._random.randint(1, self._plan.recipients_max))]
         report = self._random.choice(self._plan.reports)
-        batch = {
-            "from": "Kvitto",
-            "to": recipients,
-            "body": self._text(),
-            "delivery_report": report,
-            **self._schedule(),
-        }
+        text = self._text()
+        batch = {"from": "Kvitto", "to": recipients, "body": text, "delivery_report": report, **self._schedule()}
         self.asked += len(recipients)
-        self.parts.update(dict.fromkeys(recipients, count_parts(batch["body"])))
+        self.parts.update(dict.fromkeys(recipients, count_parts(text)))
         try:
             answered = await client.request("POST", "/batches", {**batch, "callback_url": self._callback_url})
         except ConnectionError:
