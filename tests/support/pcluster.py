@@ -115,10 +115,10 @@ class MoodySmsc(Simulator):
                     continue
             super().on_events(bind, [event], now)
 
-    def on_closed(self, bind: Any, unanswered: Sequence[Any]) -> None:
+    def on_closed(self, bind: Any) -> None:
         """See ``BindOwner``."""
         self._open.discard(bind)
-        super().on_closed(bind, unanswered)
+        super().on_closed(bind)
 
     def calm_down(self) -> None:
         """No more cuts and throttles."""
