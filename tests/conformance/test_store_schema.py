@@ -19,7 +19,20 @@ from kvitto.store.migrations import upgrade
 from kvitto.store.schema import metadata
 from kvitto.store.sqlite import SqliteTx
 from kvitto.store.statements import ROWS_MARK, Statement, compile_for
-from kvitto.store.verbs import accounts, admission, callbacks, changes, dispatch, overdue, queries, receipts
+from kvitto.store.verbs import (
+    accounts,
+    admission,
+    callbacks,
+    changes,
+    counting,
+    dispatch,
+    orphans,
+    overdue,
+    queries,
+    receipts,
+    retention,
+    wholes,
+)
 from tests.support.postgres import PostgresCluster
 
 
@@ -177,7 +190,7 @@ def test_a_server_that_is_away_is_said_to_be_unavailable():
 
 def test_every_table_carries_the_account_and_instants_are_whole_milliseconds():
     for table in metadata.sorted_tables:
-        assert table.name in {"account", "sealed"} or "account_id" in table.c
+        assert table.name in {"account", "sealed", "link_counter", "link_state", "pulse"} or "account_id" in table.c
         for column in table.c:
             if column.name.endswith("_at") and (table.name, column.name) != ("account", "next_due_at"):
                 assert column.type.python_type is int
@@ -185,7 +198,20 @@ def test_every_table_carries_the_account_and_instants_are_whole_milliseconds():
 
 # --- plans ---------------------------------------------------------------------------------------------------------
 
-MODULES = (accounts, admission, callbacks, changes, dispatch, overdue, queries, receipts)
+MODULES = (
+    accounts,
+    admission,
+    callbacks,
+    changes,
+    counting,
+    dispatch,
+    orphans,
+    overdue,
+    queries,
+    receipts,
+    retention,
+    wholes,
+)
 BIG = {"message", "part", "callback", "receipt", "batch", "event", "parked_key", "feedback", "incoming"}
 MAY_SCAN = {
     # Asked once, when an operator changes a rate or looks at the backlog: by a partial index, or not hot.

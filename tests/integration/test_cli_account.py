@@ -119,6 +119,7 @@ def test_every_setting_can_be_set_and_cleared(run):
         "rate": "0.5",
         "quota": "1000",
         "timezone": "Europe/Stockholm",
+        "retention_days": "14",
     }
     before = run("account", "show", "shop", "--json").json
     changed = run("account", "set", "shop", *[f"{key}={value}" for key, value in values.items()], "--json").json
@@ -132,6 +133,7 @@ def test_every_setting_can_be_set_and_cleared(run):
         "rate": 0.5,
         "quota": 1000,
         "timezone": "Europe/Stockholm",
+        "retention_days": 14,
     }
     assert run("account", "set", "shop", *[f"{key}=" for key in values], "--json").json == before
 

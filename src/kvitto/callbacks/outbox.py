@@ -396,16 +396,16 @@ class Outbox:
         if dialect is None:
             self._fail(job, now, None, CallbackState.PENDING, now + UNKNOWN_DIALECT_MS, "unknown dialect")
             return
-        untold = OVERTAKEN if due.overtaken and dialect.supersedes else None if dialect.tells(due, account) else UNTOLD
-        if untold is not None:
-            self._settle(due, untold)
-            self._release(job)
-            return
-        dues: tuple[CallbackDue, ...] = (due,)
-        if dialect.most_per_callback > 1:
-            job.mates = take_mates(endpoint.waiting, due, dialect, account)
-            dues = (due, *(mate.due for mate in job.mates))
         try:
+            untold = _why_untold(due, dialect, account)
+            if untold is not None:
+                self._settle(due, untold)
+                self._release(job)
+                return
+            dues: tuple[CallbackDue, ...] = (due,)
+            if dialect.most_per_callback > 1:
+                job.mates = take_mates(endpoint.waiting, due, dialect, account)
+                dues = (due, *(mate.due for mate in job.mates))
             body = job.body = dialect.render(dues, account)
             fields = dialect.headers(due, body, account, nonce=new_nonce(), now=now)
             if fields[:1] != [_JSON] and all(name.lower() != "content-type" for name, _ in fields):
@@ -700,6 +700,12 @@ class Outbox:
             if len(due) < wanted:
                 break
         return poll_s
+
+
+def _why_untold(due: CallbackDue, dialect: Dialect, account: Account) -> str | None:
+    if due.overtaken and dialect.supersedes:
+        return OVERTAKEN
+    return None if dialect.tells(due, account) else UNTOLD
 
 
 def _ends(earlier: CallbackDue, later: CallbackDue) -> bool:

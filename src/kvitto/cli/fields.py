@@ -143,6 +143,9 @@ FIELDS: Final[dict[str, Field]] = {
     ),
     "rate": Field("messages per second, first in first out; unset: no limit", "number", _read_rate),
     "quota": Field("messages that may still be sent; unset: no limit", "number", _read_whole(0, 10**15)),
+    "retention_days": Field(
+        "days that finished batches are kept; unset: store.retention_days", "1 to 36500", _read_whole(1, 36_500)
+    ),
     "timezone": Field("local time of dialects that show one", "IANA name", _read_zone, "UTC"),
     "callback_dialect": Field(
         "in whose words callbacks are told; unset: those of the dialect a batch was sent in",

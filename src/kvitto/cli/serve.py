@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import sys
+from functools import partial
 from typing import Annotated, Final
 
 import typer
@@ -12,7 +13,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from kvitto.app import App, DemoKeys
-from kvitto.cli.common import CLOCK, ConfigOption, DataOption, JsonOption, print_json, read_settings, say
+from kvitto.cli.common import CLOCK, ConfigOption, DataOption, JsonOption, load_settings, print_json, read_settings, say
 
 __all__ = ["curl_lines", "ninebits_lines", "serve"]
 
@@ -37,10 +38,12 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Run the server: HTTP in, SMPP out, receipts back, callbacks out."""
-    settings = read_settings(config, data, http__host=host, http__port=port, demo__enabled=True if demo else None)
+    said = {"http__host": host, "http__port": port, "demo__enabled": True if demo else None}
+    settings = read_settings(config, data, **said)
     sys.setswitchinterval(SWITCH_S)
     gc.set_threshold(YOUNG_OBJECTS, 20, 100)
-    server = App(settings, CLOCK, on_ready=lambda app: _ready(app, as_json))
+    again = partial(load_settings, config, data, **said)
+    server = App(settings, CLOCK, on_ready=lambda app: _ready(app, as_json), read_again=again)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.run())
 

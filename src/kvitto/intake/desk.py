@@ -125,6 +125,10 @@ class Desk:
             Reschedule: self._reschedule,
         }
 
+    def set_routes(self, route_for: RouteFor | None) -> None:
+        """Route by other rules from now on."""
+        self._route_for = route_for
+
     def send(
         self, submission: Submission, account: Account, now: int, done: Done, once: Once | None = None
     ) -> Denial | None:

@@ -162,6 +162,7 @@ class Loaded:
         "_hushed",
         "account_id",
         "created_at",
+        "groups",
         "id",
         "links",
         "parts",
@@ -183,6 +184,7 @@ class Loaded:
         self.was = self.record
         self.links: dict[int, str] = {}
         self.smsc_ids: dict[int, str | None] = {}
+        self.groups: frozenset[str] = frozenset()
         self._hushed = False
 
     def hush(self) -> None:
@@ -348,10 +350,12 @@ def load_parts(tx: Tx, loaded: Sequence[Loaded]) -> None:
     by_id: dict[str, list[PartRecord]] = {}
     links: dict[str, dict[int, str]] = {}
     smsc_ids: dict[str, dict[int, str | None]] = {}
+    groups: dict[str, set[str]] = {}
     for row in tx.run(PARTS_OF, [(one.id,) for one in loaded]):
         by_id.setdefault(row[0], []).append(read_part(row))
         links.setdefault(row[0], {})[row[1]] = row[12]
         smsc_ids.setdefault(row[0], {})[row[1]] = row[14]
+        groups.setdefault(row[0], set()).add(row[13])
     for one in loaded:
         parts = by_id.get(one.id, [])
         if one.parts == 1:
@@ -359,6 +363,7 @@ def load_parts(tx: Tx, loaded: Sequence[Loaded]) -> None:
         one.set_parts(tuple(parts))
         one.links = links.get(one.id, {})
         one.smsc_ids = smsc_ids.get(one.id, {})
+        one.groups = frozenset(groups.get(one.id, ()))
 
 
 def message_of(tx: Tx, ids: Sequence[str]) -> dict[str, Loaded]:
@@ -612,6 +617,10 @@ class Changes:
     def give_lone_part(self, key: tuple[str, int]) -> bool:
         """Take over the writing of a lone part that changed its state; False if it did not, or has siblings."""
         return self._states.pop(key, None) is not None
+
+    def count(self, link: str, group: str, name: str) -> None:
+        """Add one to a link's counter (R54)."""
+        self._scope.count(link, group, name)
 
     def born(self, loaded: Loaded) -> None:
         """A message that was stored with its end already (an abort at admission): event and callbacks."""

@@ -10,23 +10,27 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, case, delete, insert, literal, select, update
+from sqlalchemy import Select, bindparam, case, delete, insert, literal, select, update
 
 from kvitto.core.matching import Ambiguous, Candidate, Match, Park, ReceiptIds, adopt, candidate_keys, fold, match
 from kvitto.core.matching import InDoubt as DoubtfulPart
 from kvitto.core.model import ReceiptOutcome
-from kvitto.core.receipt import IdBase, LinkRules, NetworkError, Receipt, shown_done_at
+from kvitto.core.receipt import IdBase, LinkRules, NetworkError, PartReceipts, Receipt, shown_done_at
 from kvitto.core.status import FINAL, MoveKind, Reason, ReceiptRead, Status
 from kvitto.store import schema as t
 from kvitto.store.api import IncomingMessage, ReceiptResult, ReceivedReceipt
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 from kvitto.store.verbs.changes import Changes, Loaded, load_parts, lone_part, select_loaded
+from kvitto.store.verbs.counting import count_outcomes
 from kvitto.store.verbs.dispatch import NAME_PARTS
+from kvitto.store.verbs.wholes import watch_parts
 
 __all__ = [
     "Parked",
     "ParkedRetry",
+    "give_receipt",
+    "read_kept",
     "record_incoming",
     "record_receipts",
     "retry_parked",
@@ -155,7 +159,7 @@ def record_receipts(tx: Tx, scope: Scope, items: Sequence[Sequence[ReceivedRecei
                 verdict.level,
                 verdict.message_id,
                 verdict.part_no,
-                _parsed_json(one.receipt, one.rules) if parked and one.receipt is not None else None,
+                _parsed_json(one.receipt, one.rules) if one.receipt is not None and not verdict.message_id else None,
                 one.at + _FIRST_RETRIES_MS[0] if parked else None,
             )
         )
@@ -280,8 +284,12 @@ def _apply(changes: Changes, one: Parked, item: _Found, level: int, now: int, *,
         network.net_code if network else None,
         adopted,
     )
+    if item.loaded.parts > 1:
+        event = event._replace(whole=one.rules.part_receipts is PartReceipts.ONE)
     was_ended = item.loaded.record.status in FINAL
     outcome = changes.apply(item.loaded, event)
+    if outcome.part is not None and item.loaded.parts > 1:
+        watch_parts(changes, item.loaded, item.part_no, (one.link, one.group), one.rules, event.at)
     return _Verdict(
         _outcome(outcome.kind, outcome.part is None, was_ended, adopted),
         level or None,
@@ -289,6 +297,14 @@ def _apply(changes: Changes, one: Parked, item: _Found, level: int, now: int, *,
         item.part_no,
         item.loaded.account_id,
     )
+
+
+def give_receipt(
+    changes: Changes, one: Parked, loaded: Loaded, part_no: int, link: str, written_at: int, now: int
+) -> ReceiptOutcome:
+    """Let a kept receipt change a part that somebody chose for it (R34); returns what it did there."""
+    candidate = Candidate((loaded.id, part_no), one.group, "", loaded.recipient, written_at, False)
+    return _apply(changes, one, _Found(loaded, part_no, link, written_at, candidate), 0, now).outcome
 
 
 def _outcome(kind: MoveKind, nothing_new: bool, was_ended: bool, adopted: bool) -> ReceiptOutcome:
@@ -336,6 +352,8 @@ class _Stored(msgspec.Struct, array_like=True):
     submit_id: IdBase
     receipt_id: IdBase
     park_s: int
+    part_receipts: PartReceipts = PartReceipts.AUTO
+    part_wait_s: int = 600
 
 
 def _parsed_json(receipt: Receipt, rules: LinkRules) -> str:
@@ -357,11 +375,18 @@ def _parsed_json(receipt: Receipt, rules: LinkRules) -> str:
         rules.submit_id,
         rules.receipt_id,
         rules.park_s,
+        rules.part_receipts,
+        rules.part_wait_s,
     )
     return msgspec.json.encode(stored).decode()
 
 
 _read_stored = msgspec.json.Decoder(_Stored)
+
+
+def read_kept(parsed: str) -> Receipt:
+    """What was read of a receipt that has no message yet."""
+    return _receipt_from(_read_stored.decode(parsed))
 
 
 def _receipt_from(kept: _Stored) -> Receipt:
@@ -430,7 +455,7 @@ _SETTLE: Final = Statement(
             part_no=r.c.part_no,
             next_try_at=r.c.next_try_at,
             tries=t.receipt.c.tries + 1,
-            parsed=case((r.c.next_try_at.is_not(None), t.receipt.c.parsed), else_=None),
+            parsed=case((r.c.message_id.is_(None), t.receipt.c.parsed), else_=None),
         )
         .where(t.receipt.c.id == r.c.id)
     ),
@@ -469,13 +494,23 @@ def retry_parked(tx: Tx, scope: Scope, items: Sequence[ParkedRetry]) -> list[int
 
 def _parked(row: Sequence[Any], rules: Mapping[str, LinkRules]) -> Parked:
     kept = _read_stored.decode(row[4])
-    own = rules.get(row[1]) or _rules_at_parking(kept.submit_id, kept.receipt_id, kept.park_s)
+    own = rules.get(row[1]) or _rules_at_parking(
+        kept.submit_id, kept.receipt_id, kept.park_s, kept.part_receipts, kept.part_wait_s
+    )
     return Parked(row[0], row[1], row[2], row[3], _receipt_from(kept), own, row[5])
 
 
 @lru_cache(maxsize=64)
-def _rules_at_parking(submit_id: IdBase, receipt_id: IdBase, park_s: int) -> LinkRules:
-    return LinkRules(submit_id=submit_id, receipt_id=receipt_id, park_s=park_s)
+def _rules_at_parking(
+    submit_id: IdBase, receipt_id: IdBase, park_s: int, part_receipts: PartReceipts, part_wait_s: int
+) -> LinkRules:
+    return LinkRules(
+        submit_id=submit_id,
+        receipt_id=receipt_id,
+        park_s=park_s,
+        part_receipts=part_receipts,
+        part_wait_s=part_wait_s,
+    )
 
 
 def _try_again(tx: Tx, scope: Scope, parked: Sequence[Parked], now: int, *, may_adopt: bool = False) -> None:
@@ -484,7 +519,7 @@ def _try_again(tx: Tx, scope: Scope, parked: Sequence[Parked], now: int, *, may_
     verdicts = _decide(tx, scope, parked, now)
     if may_adopt:
         verdicts = _adopt(tx, scope, parked, verdicts, now)
-    rows, settled = [], []
+    rows, settled, told = [], [], []
     for one, verdict in zip(parked, verdicts, strict=True):
         next_try_at = None
         outcome = verdict.outcome
@@ -494,6 +529,7 @@ def _try_again(tx: Tx, scope: Scope, parked: Sequence[Parked], now: int, *, may_
                 outcome = ReceiptOutcome.ORPHAN  # R34
         if next_try_at is None:
             settled.append((one.id,))
+            told.append((one.link, one.group, outcome, verdict.level))
         rows.append(
             (
                 one.id,
@@ -508,6 +544,7 @@ def _try_again(tx: Tx, scope: Scope, parked: Sequence[Parked], now: int, *, may_
     tx.run(_SETTLE, rows)
     if settled:
         tx.run(_FORGET_KEYS, settled)
+        count_outcomes(scope, told)
 
 
 def _next_try(one: Parked, now: int) -> int | None:
@@ -522,13 +559,18 @@ def _next_try(one: Parked, now: int) -> int | None:
 
 # --- adoption (R33, last sentence) ------------------------------------------------------------------------------------
 
-_IN_DOUBT_OF: Final = Statement(
-    lambda r: select_loaded(
+
+def _of_group(r: Any) -> Select[Any]:
+    return select_loaded(
         (t.part.c.part_no, t.part.c.grp, t.part.c.link, t.part.c.written_at),
         r.join(t.part, t.part.c.grp == r.c.grp).join(t.message, t.message.c.id == t.part.c.message_id),
-    ).where(t.OPEN, t.part.c.state == "in_doubt"),
-    grp=Str,
-)
+    )
+
+
+_IN_DOUBT_OF: Final = Statement(lambda r: _of_group(r).where(t.OPEN, t.part.c.state == "in_doubt"), grp=Str)
+_RESENT_OF: Final = Statement(lambda r: _of_group(r).where(t.RESENT), grp=Str)
+"""Parts that wait to be sent again are as doubtful as before: their receipt saves the second SMS, and corrects a
+message that we let expire meanwhile (R45)."""
 
 
 def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_Verdict], now: int) -> list[_Verdict]:
@@ -544,7 +586,8 @@ def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_V
     groups = {parked[index].group for index in ripe}
     loaded: dict[str, Loaded] = {}
     doubtful: dict[object, tuple[DoubtfulPart, str, tuple[str, int]]] = {}
-    for row in tx.run(_IN_DOUBT_OF, [(group,) for group in sorted(groups)]):
+    keys = [(group,) for group in sorted(groups)]
+    for row in [*tx.run(_IN_DOUBT_OF, keys), *tx.run(_RESENT_OF, keys)]:
         one = loaded.setdefault(row[4], Loaded(row[4:]))
         key = (one.id, row[0])
         doubtful[key] = (DoubtfulPart(key, row[1], one.recipient, row[3]), row[2], key)
