@@ -161,6 +161,7 @@ _OPERATIONS: Final[Mapping[tuple[str, str], _Operation]] = {
 """Beside each route of ``ROUTES``: what a reader of the document wants to know. A test checks that none is missing."""
 
 _ALWAYS: Final = (401, 429, 500, 503)
+_LONG_LINE: Final = 414
 
 _REFUSALS: Final[Mapping[int, str]] = {
     400: "Malformed, or a limit is broken.",
@@ -168,6 +169,7 @@ _REFUSALS: Final[Mapping[int, str]] = {
     403: "The account is disabled.",
     404: "No such scheduled bulk.",
     409: "The Idempotency-Key was used for another request.",
+    414: "The request line is longer than the server takes; empty.",
     413: "The body is larger than the server takes.",
     415: "The body is declared neither as JSON nor as XML.",
     429: "Too many requests; see Retry-After.",
@@ -330,6 +332,8 @@ def _responses(told: _Operation, refusal: _Shape) -> _Schema:
     responses: _Schema = {"200": {"description": "Done.", "content": _content(told.result)}}
     for status in sorted({*told.refusals, *_ALWAYS}):
         responses[str(status)] = {"description": _REFUSALS[status], "content": _content(refusal)}
+    if told.query:
+        responses[str(_LONG_LINE)] = {"description": _REFUSALS[_LONG_LINE]}
     return responses
 
 
