@@ -404,6 +404,26 @@ class Simulator(Section):
     above."""
 
 
+class NumberingTable(Section):
+    """Which prefix belongs to which network; what reports say of networks comes from here."""
+
+    file: OptionalFile = None
+    """CSV with the header `prefix,mcc,mnc,network,country`; the longest prefix wins. Unset: no network is known. The
+    demo has a small one of its own."""
+
+
+class PriceList(Section):
+    """What reports say of prices; nothing is charged."""
+
+    file: OptionalFile = None
+    """CSV with the header `mccmnc,price,currency`: the price of one part on each network. The demo has a small one of
+    its own."""
+    default_price: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Price of a part on networks that the list does not have."""
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
+    """Its currency (ISO 4217)."""
+
+
 class Demo(Section):
     """Trying things out."""
 
@@ -441,6 +461,8 @@ class Settings(Section):
     callbacks: Callbacks = Callbacks()
     log: Log = Log()
     simulator: Simulator = Simulator()
+    numbering: NumberingTable = NumberingTable()
+    pricing: PriceList = PriceList()
     demo: Demo = Demo()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -517,6 +539,8 @@ SECTIONS: Final[Mapping[str, type[Section]]] = {
     "callbacks": Callbacks,
     "log": Log,
     "simulator": Simulator,
+    "numbering": NumberingTable,
+    "pricing": PriceList,
     "demo": Demo,
 }
 """Each top-level key with the model of its keys; of a link's and a route's, where there are many."""
