@@ -21,6 +21,7 @@ __all__ = ["FIELDS", "Field", "read_changes", "read_name", "read_networks", "rea
 
 URL_CHARACTERS: Final = 2048
 LIST_ENTRIES: Final = 10_000
+DIALECTS: Final = ("sinch", "infobip", "ninebits")
 NAME_CHARACTERS: Final = 64
 
 
@@ -123,6 +124,21 @@ def _read_zone(text: str) -> str:
     return text
 
 
+def _read_word(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(" or ".join(words))
+        return text
+
+    return read
+
+
+def _read_switch(text: str) -> bool:
+    if text.lower() not in ("yes", "no", "true", "false"):
+        raise ValueError("yes or no")
+    return text.lower() in ("yes", "true")
+
+
 FIELDS: Final[dict[str, Field]] = {
     "callback_url": Field("where callbacks go when a batch names no URL", "URL", read_url),
     "allow_callbacks_to": Field(
@@ -145,6 +161,27 @@ FIELDS: Final[dict[str, Field]] = {
     "quota": Field("messages that may still be sent; unset: no limit", "number", _read_whole(0, 10**15)),
     "retention_days": Field(
         "days that finished batches are kept; unset: store.retention_days", "1 to 36500", _read_whole(1, 36_500)
+    ),
+    "callback_dialect": Field(
+        "in whose words callbacks are told; unset: those of the dialect a batch was sent in",
+        " or ".join(DIALECTS),
+        _read_word(*DIALECTS),
+    ),
+    "final_only": Field("tell ends only, nothing on the way", "yes or no", _read_switch, False),
+    "late_corrections": Field(
+        "tell when a late receipt corrects an end; unset: as the dialect does", "yes or no", _read_switch
+    ),
+    "ack": Field(
+        "what acknowledges a callback in a dialect that asks for a body",
+        "body or http",
+        _read_word("body", "http"),
+        "body",
+    ),
+    "feed": Field(
+        "which ends enter the one-time feed of reports",
+        "all, unpushed or infobip_only",
+        _read_word("all", "unpushed", "infobip_only"),
+        "unpushed",
     ),
     "timezone": Field("local time of dialects that show one", "IANA name", _read_zone, "UTC"),
     "callback_dialect": Field(
