@@ -19,7 +19,7 @@ from contextlib import suppress
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Final, NamedTuple, TypeVar
 
 from alembic.script import ScriptDirectory
 
@@ -30,6 +30,9 @@ from kvitto.core.clock import Clock, SteadyClock
 from kvitto.core.errors import Refused, SettingsError, SettingsProblem, StoreUnavailable
 from kvitto.core.ids import IdMaker
 from kvitto.core.model import Account
+from kvitto.core.numbering import Numbering, read_numbering
+from kvitto.core.pricing import Pricing, read_pricing
+from kvitto.core.tables import BadTable
 from kvitto.dialects.base import Dialect
 from kvitto.dialects.infobip import InfobipDialect
 from kvitto.dialects.infobip import openapi as infobip_openapi
@@ -59,7 +62,18 @@ from kvitto.store import Store, open_seal, open_store
 from kvitto.store.migrations import upgrade
 from kvitto.telemetry import get_logger
 
-__all__ = ["App", "DemoKeys", "database_url", "demo_account", "link_config", "migrate", "open_books", "route_rules"]
+__all__ = [
+    "App",
+    "DemoKeys",
+    "database_url",
+    "demo_account",
+    "link_config",
+    "migrate",
+    "open_books",
+    "read_numbering_table",
+    "read_price_list",
+    "route_rules",
+]
 
 NODE: Final = "main"
 """The name under which a server claims work: the same after a restart, so that it takes back what it had."""
@@ -77,6 +91,7 @@ SIMULATOR_BINDS: Final = 2
 SIMULATOR_WINDOW: Final = 100
 
 _log = get_logger
+_Table = TypeVar("_Table")
 
 
 class DemoKeys(NamedTuple):
@@ -207,11 +222,15 @@ def _tls_options(link: Link) -> TlsOptions:
     )
 
 
-def infobip_dialect(settings: Settings) -> InfobipDialect:
+def infobip_dialect(
+    settings: Settings, numbering: Numbering | None = None, pricing: Pricing | None = None
+) -> InfobipDialect:
     """Return the Infobip dialect as set; the simulator's own errors are GSM MAP errors."""
     wanted = settings.dialects.infobip
     links = {name: LinkErrors(link.err_table, gsm=link.err == "gsm") for name, link in settings.links.items()}
     return InfobipDialect(
+        numbering,
+        pricing,
         links=links or {SIMULATOR_LINK: LinkErrors({}, gsm=True)},
         path_prefix=wanted.path_prefix,
         most_destinations=wanted.max_destinations,
@@ -243,6 +262,38 @@ def _http_tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
+def read_numbering_table(settings: Settings) -> Numbering | None:
+    """Return ``[numbering] file``, or the demo's small one; None without either.
+
+    Raises: Refused with file, line and reason.
+    """
+    return _read_table("numbering.file", settings.numbering.file, settings, "numbering.csv", read_numbering)
+
+
+def read_price_list(settings: Settings) -> Pricing:
+    """Return ``[pricing]``, or the demo's small list. Raises: Refused with file, line and reason."""
+    wanted = settings.pricing
+
+    def read(text: str) -> Pricing:
+        return read_pricing(text, wanted.default_price, wanted.currency)
+
+    found = _read_table("pricing.file", wanted.file, settings, "pricing.csv", read)
+    return found or Pricing(None, wanted.default_price, wanted.currency)
+
+
+def _read_table(
+    key: str, path: Path | None, settings: Settings, of_demo: str, read: Callable[[str], _Table]
+) -> _Table | None:
+    try:
+        if path is not None:
+            return read(path.read_text(encoding="utf-8"))
+        if settings.demo.enabled:
+            return read((files("kvitto") / "demo" / of_demo).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, BadTable) as wrong:
+        raise Refused("cannot_start", f"{key} = {path}: {wrong}") from None
+    return None
+
+
 # --- the server ----------------------------------------------------------------------------------------------------
 
 
@@ -264,7 +315,13 @@ class App:
         self._clock = SteadyClock(clock)
         self._on_ready = on_ready
         self._ids = IdMaker(self._clock)
-        self._dialects: tuple[Dialect, ...] = (SinchDialect(), infobip_dialect(settings), NinebitsDialect())
+        self.numbering = read_numbering_table(settings)
+        self.pricing = read_price_list(settings)
+        self._dialects: tuple[Dialect, ...] = (
+            SinchDialect(),
+            infobip_dialect(settings, self.numbering, self.pricing),
+            NinebitsDialect(),
+        )
         self._lock: IO[str] | None = None
         self._store: Store | None = None
         self._dispatcher: Dispatcher | None = None

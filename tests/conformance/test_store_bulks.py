@@ -1,4 +1,4 @@
-"""Batches of several texts: one batch, one range of ids, and messages with what is their own (ADR 0012)."""
+"""Batches of several texts: one batch, one range of ids, and messages with what is their own (ADR 0014)."""
 
 import pytest
 from sqlalchemy import func, select

@@ -22,15 +22,21 @@ from kvitto.store.statements import ROWS_MARK, Statement, compile_for
 from kvitto.store.verbs import (
     accounts,
     admission,
+    bulks,
     callbacks,
     changes,
     counting,
     dispatch,
+    feed,
+    idempotency,
+    logs,
     orphans,
     overdue,
     queries,
     receipts,
     retention,
+    schedules,
+    unread,
     wholes,
 )
 from tests.support.postgres import PostgresCluster
@@ -201,18 +207,36 @@ def test_every_table_carries_the_account_and_instants_are_whole_milliseconds():
 MODULES = (
     accounts,
     admission,
+    bulks,
     callbacks,
     changes,
     counting,
     dispatch,
+    feed,
+    idempotency,
+    logs,
     orphans,
     overdue,
     queries,
     receipts,
     retention,
+    schedules,
+    unread,
     wholes,
 )
-BIG = {"message", "part", "callback", "receipt", "batch", "event", "parked_key", "feedback", "incoming"}
+BIG = {
+    "unread",
+    "idempotency",
+    "message",
+    "part",
+    "callback",
+    "receipt",
+    "batch",
+    "event",
+    "parked_key",
+    "feedback",
+    "incoming",
+}
 MAY_SCAN = {
     # Asked once, when an operator changes a rate or looks at the backlog: by a partial index, or not hot.
     "accounts._WAITING",

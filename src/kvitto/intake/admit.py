@@ -229,7 +229,7 @@ def _by_number(parameters: Parameters) -> Parameters:
 def _further_texts(
     more: Sequence[Submission], told: Sequence[Notify], account: Account, now: int
 ) -> list[tuple[Submission, Own]] | Denial:
-    """What the messages of each further text will have of their own (ADR 0012)."""
+    """What the messages of each further text will have of their own (ADR 0014)."""
     texts = []
     for text, notify in zip(more, told, strict=True):
         sender = text.sender or account.default_from

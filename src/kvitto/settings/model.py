@@ -422,6 +422,26 @@ class Dialects(Section):
     """Infobip."""
 
 
+class NumberingTable(Section):
+    """Which prefix belongs to which network; what reports say of networks comes from here."""
+
+    file: OptionalFile = None
+    """CSV with the header `prefix,mcc,mnc,network,country`; the longest prefix wins. Unset: no network is known. The
+    demo has a small one of its own."""
+
+
+class PriceList(Section):
+    """What reports say of prices; nothing is charged."""
+
+    file: OptionalFile = None
+    """CSV with the header `mccmnc,price,currency`: the price of one part on each network. The demo has a small one of
+    its own."""
+    default_price: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Price of a part on networks that the list does not have."""
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
+    """Its currency (ISO 4217)."""
+
+
 class Demo(Section):
     """Trying things out."""
 
@@ -460,6 +480,8 @@ class Settings(Section):
     log: Log = Log()
     simulator: Simulator = Simulator()
     dialects: Dialects = Dialects()
+    numbering: NumberingTable = NumberingTable()
+    pricing: PriceList = PriceList()
     demo: Demo = Demo()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -539,6 +561,8 @@ SECTIONS: Final[Mapping[str, type[Section]]] = {
     "log": Log,
     "simulator": Simulator,
     "dialects": Infobip,
+    "numbering": NumberingTable,
+    "pricing": PriceList,
     "demo": Demo,
 }
 """Each top-level key with the model of its keys; of a link's, a route's and a dialect's, where they are one deeper."""

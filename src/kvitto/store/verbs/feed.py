@@ -1,4 +1,4 @@
-"""The one-time feed: each ended message's report is read once (docs/status.md 8, ADR 0011, P16).
+"""The one-time feed: each ended message's report is read once (docs/status.md 8, ADR 0013, P16).
 
 To take reports is to move rows: out of ``unread``, into one row of ``handing`` that lists them, in one transaction. So
 two readers never get the same report, and a page costs the same however many wait. Once the answer is written the

@@ -1,4 +1,4 @@
-"""Which ends enter the one-time feed, and the rows that say so (docs/status.md 8, ADR 0011).
+"""Which ends enter the one-time feed, and the rows that say so (docs/status.md 8, ADR 0013).
 
 An account's unread reports are rows of (account, number of the event, message), written in the transaction of the end.
 ``feed`` beside this file takes them. Must not know: readers.
