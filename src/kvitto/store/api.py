@@ -320,6 +320,9 @@ class Store(Protocol):
     def open_session(self, account_id: str, token_hash: str, now: int, expires_at: int) -> "Future[None]":
         """Store a further token of the account, good until ``expires_at``; tokens that are over are forgotten."""
 
+    def close_session(self, account_id: str, token_hash: str) -> "Future[None]":
+        """Forget a token of the account that ``open_session`` stored; one without an end is left alone."""
+
     async def find_account(
         self,
         *,

@@ -152,6 +152,7 @@ _ASSIGN: Final = Verb("assign_receipt", 44, orphans.assign_receipts)
 _OVERDUE: Final = Verb("end_overdue", 43, overdue.end_overdue)
 _ATTEMPTS: Final = Verb("record_attempts", 50, callbacks.record_attempts)
 _OPEN_SESSION: Final = Verb("open_session", 14, accounts.open_sessions)
+_CLOSE_SESSION: Final = Verb("close_session", 15, accounts.close_sessions)
 _RESCHEDULE: Final = Verb("reschedule", 24, schedules.reschedule_batches)
 _CONFIRM: Final = Verb("confirm_reports", 51, feed.confirm_handings)
 _RELEASE: Final = Verb("release_reports", 52, feed.release_handings)
@@ -273,6 +274,10 @@ class SqlStore:
     def open_session(self, account_id: str, token_hash: str, now: int, expires_at: int) -> "asyncio.Future[None]":
         """See ``Store.open_session``."""
         return self.commits.put(_OPEN_SESSION, accounts.NewSession(account_id, token_hash, now, expires_at))
+
+    def close_session(self, account_id: str, token_hash: str) -> "asyncio.Future[None]":
+        """See ``Store.close_session``."""
+        return self.commits.put(_CLOSE_SESSION, accounts.EndedSession(account_id, token_hash))
 
     async def find_account(
         self,

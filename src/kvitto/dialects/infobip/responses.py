@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from msgspec import UNSET, UnsetType
 
 from kvitto.core.model import NewBatch, NewMessage, Schedule, ScheduleState, Submission
-from kvitto.core.operations import FetchSchedule, OpenSession, Reschedule, Send, Session
+from kvitto.core.operations import CloseSession, FetchSchedule, OpenSession, Reschedule, Send, Session
 from kvitto.core.status import Reason, Status
 from kvitto.dialects.base import Answer
 from kvitto.dialects.infobip import wire
@@ -26,6 +26,7 @@ __all__ = [
     "status_out",
     "write_bulk",
     "write_bulk_status",
+    "write_logout",
     "write_refused",
     "write_sent",
     "write_session",
@@ -176,6 +177,11 @@ def write_bulk_status(operation: FetchSchedule | Reschedule, schedule: Schedule)
 def write_session(operation: OpenSession, session: Session) -> Answer:
     """A token for ``IBSSO``."""
     return answer(Form(1, False), 200, "LoginResponse", wire.SessionOut(session.token))
+
+
+def write_logout(operation: CloseSession, result: None) -> Answer:
+    """204: the token is no more."""
+    return Answer(204)
 
 
 def write_token(operation: OpenSession, session: Session) -> Answer:

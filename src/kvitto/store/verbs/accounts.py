@@ -14,10 +14,12 @@ from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 
 __all__ = [
     "AccountChange",
+    "EndedSession",
     "NewSession",
     "Sealer",
     "TokenChange",
     "account_columns",
+    "close_sessions",
     "create_accounts",
     "delete_accounts",
     "open_sessions",
@@ -35,6 +37,13 @@ class AccountChange(NamedTuple):
     name: str
     changes: Mapping[str, object]
     now: int
+
+
+class EndedSession(NamedTuple):
+    """A token to forget, if it is a session's."""
+
+    account_id: str
+    token_hash: str
 
 
 class NewSession(NamedTuple):
@@ -294,6 +303,22 @@ _OVER: Final = Statement(
         t.token.c.account_id == bindparam("of", type_=Str), t.token.c.expires_at <= bindparam("now", type_=Int)
     )
 )
+
+
+_CLOSE: Final = Statement(
+    lambda _: delete(t.token).where(
+        t.token.c.hash == bindparam("hash", type_=Str),
+        t.token.c.account_id == bindparam("of", type_=Str),
+        t.token.c.expires_at.is_not(None),
+    )
+)
+
+
+def close_sessions(tx: Tx, scope: Scope, items: Sequence[EndedSession]) -> list[None]:
+    """Forget tokens that sessions had; see ``Store.close_session``."""
+    for item in items:
+        tx.run(_CLOSE, of=item.account_id, hash=item.token_hash)
+    return [None] * len(items)
 
 
 def open_sessions(tx: Tx, scope: Scope, items: Sequence[NewSession]) -> list[None]:
