@@ -155,7 +155,8 @@ def test_i1_an_absolute_target_any_host_and_a_type_on_a_get(swiss):
     process, keys = swiss
     where = urlsplit(process.origin)
     request = (
-        f"GET {process.origin}/sms/1/reports?limit=5 HTTP/1.1\r\nHost: api.example\r\nContent-Type: application/json\r\n"
+        f"GET {process.origin}/sms/1/reports?limit=5 HTTP/1.1\r\nHost: api.example\r\n"
+        "Content-Type: application/json\r\n"
         f"Authorization: IBSSO {keys.api_token}\r\nUser-Agent: Python-Client-Library\r\nConnection: close\r\n\r\n"
     )
     with socket.create_connection((where.hostname, where.port)) as wire:
