@@ -156,7 +156,8 @@ def test_i1_an_absolute_target_any_host_and_a_type_on_a_get(swiss):
     where = urlsplit(process.origin)
     request = (
         f"GET {process.origin}/sms/1/reports?limit=5 HTTP/1.1\r\nHost: api.example\r\n"
-        f"Content-Type: application/json\r\nAuthorization: IBSSO {keys.api_token}\r\nConnection: close\r\n\r\n"
+        "Content-Type: application/json\r\n"
+        f"Authorization: IBSSO {keys.api_token}\r\nUser-Agent: Python-Client-Library\r\nConnection: close\r\n\r\n"
     )
     with socket.create_connection((where.hostname, where.port)) as wire:
         wire.sendall(request.encode())

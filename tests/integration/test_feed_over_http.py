@@ -18,7 +18,7 @@ from kvitto.core.ids import IdMaker
 from kvitto.core.model import Content, Feed, FeedFilter, Notify, Submission
 from kvitto.core.operations import OpenSession, Send, TakeReports
 from kvitto.dialects.base import Answer, Credentials, Dialect, Route
-from kvitto.intake.auth import Authenticator
+from kvitto.intake.auth import Authenticator, hash_secret, mint_account
 from kvitto.intake.desk import Desk
 from kvitto.intake.doors import Doors
 from kvitto.intake.http import Server
@@ -352,3 +352,19 @@ async def test_p21_wrong_passwords_are_braked_for_the_name_and_the_address(tmp_p
         assert (await place.ask("POST", "/toy/session?u=other&p=wrong")).status == 401
         place.house.clock.advance(WINDOW_S)
         assert (await place.ask("POST", wrong)).status == 401
+
+
+async def test_p21_a_session_opens_with_the_right_password_and_ends_by_itself(tmp_path: Path):
+    async with opened(tmp_path) as place:
+        new, secrets = mint_account("real", place.house.ids, place.house.now)
+        assert await place.house.store.create_account(new)
+        path = f"/toy/session?u={secrets.username}&p="
+        assert (await place.ask("POST", path + "wrong")).status == 401
+        answer = await place.ask("POST", path + secrets.password)
+        assert answer.status == 200
+        token = hash_secret(answer.body.decode())
+        assert (await place.house.store.find_account(token_hash=token))[0].id == new.account.id
+        place.house.clock.advance(60)
+        assert await place.house.store.find_account(token_hash=token) is None
+        await place.house.store.set_account("real", {"disabled": True})
+        assert (await place.ask("POST", path + secrets.password)).body == b"account_disabled"

@@ -129,7 +129,7 @@ batch = Table(
     Column("extra", Text, nullable=False, comment="JSON; only the batch's own dialect reads it"),
     Column("pending", Integer, nullable=False, comment="messages not final; kept only where notify is per batch"),
     Column("client_id", Text, comment="as the customer named it; may occur again"),
-    Column("feed", Text, nullable=False, comment="core.model.Feed"),
+    Column("feed", Text, nullable=False, comment="core.model.Feed, the account's rule laid over it"),
     Column("delivery_window", Text, comment="JSON of core.model.DeliveryWindow; NULL: at any time"),
     Column("paused_at", BigInteger, comment="NULL unless the customer holds it back"),
     Column("callback_dialect", Text, comment="in whose words its callbacks are told; NULL: its own"),

@@ -123,7 +123,6 @@ _MESSAGE_COLUMNS: Final = (
     t.batch.c.extra,
     t.message.c.own,
     t.batch.c.feed,
-    t.account.c.feed,
     t.account.c.callback_url,
 )
 
@@ -284,7 +283,7 @@ class Loaded:
 def _with_own(row: Sequence[Any]) -> Sequence[Any]:
     """The same row with what the message has of its own in the place of its batch's."""
     own, changed = read_own(row[33]), list(row)
-    changed[18], changed[20], changed[21] = own.notify, own.callback_url or row[36], own.client_reference
+    changed[18], changed[20], changed[21] = own.notify, own.callback_url or row[35], own.client_reference
     changed[22], changed[23], changed[24] = own.content.kind, own.content.max_parts, own.expire_at
     changed[28], changed[32], changed[34] = own.sender, own.extra, own.feed
     return changed
@@ -712,7 +711,7 @@ class Changes:
             )
             if loaded.parts > 1 and loaded.record.decided_by:
                 of_parts.append((*rows.pop(), loaded.record.decided_by))
-            if view.status in FINAL and (loaded.row[35], loaded.row[34], tell) in unread.ENTERS:
+            if view.status in FINAL and (loaded.row[34], tell) in unread.ENTERS:
                 ends.append((view.account_id, seq, view.id))
             if tell:
                 due.append((seq, view, loaded, TELLS_MESSAGE))
