@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import resource
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -139,15 +140,16 @@ async def drain(url: str, reports: int, limit: int) -> dict[str, Any]:
     grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb
     await store.stop()
     tenth = max(1, len(pages) // 10)
-    ratio = sum(pages[-tenth:]) / sum(pages[:tenth])
+    first_s, last_s = statistics.median(pages[:tenth]), statistics.median(pages[-tenth:])
+    ratio = last_s / first_s
     return {
         "reports": seen,
         "limit": limit,
         "seconds": round(took_s, 2),
         "cpu_seconds": round(cpu_s, 2),
         "us_per_report": round(took_s / seen * 1e6, 1),
-        "page_cpu_ms_first": round(sum(pages[:tenth]) / tenth * 1000, 1),
-        "page_cpu_ms_last": round(sum(pages[-tenth:]) / tenth * 1000, 1),
+        "page_cpu_ms_first": round(first_s * 1000, 1),
+        "page_cpu_ms_last": round(last_s * 1000, 1),
         "last_to_first": round(ratio, 2),
         "grown_kib": grown_kb,
         "octets": octets,

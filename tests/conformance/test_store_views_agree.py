@@ -19,13 +19,14 @@ async def a_days_traffic(house: House) -> list[str]:
     chance = random.Random(8)
     ids: list[str] = []
     for number in range(20):
-        wishes = {
-            "notify": chance.choice((Notify.NONE, Notify.FINAL, Notify.CHANGES)),
-            "parts": chance.choice((1, 1, 2)),
-        }
-        wishes["feed"] = chance.choice((Feed.OTHER, Feed.OWN))
-        wishes["aborts"] = {0: Reason.NO_ROUTE} if number % 5 == 0 else None
-        ids += await house.dispatch(6, dialect=chance.choice(("sinch", "infobip", "ninebits")), **wishes)
+        ids += await house.dispatch(
+            6,
+            dialect=chance.choice(("sinch", "infobip", "ninebits")),
+            notify=chance.choice((Notify.NONE, Notify.FINAL, Notify.CHANGES)),
+            parts=chance.choice((1, 1, 2)),
+            feed=chance.choice((Feed.OTHER, Feed.OWN)),
+            aborts={0: Reason.NO_ROUTE} if number % 5 == 0 else None,
+        )
         house.clock.advance(1)
     sizes = dict(await house.look(select(t.message.c.id, t.message.c.parts)))
     receipts = [(one, part) for one in ids for part in range(1, sizes[one] + 1)]

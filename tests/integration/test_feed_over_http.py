@@ -224,7 +224,8 @@ def test_p16_a_client_that_goes_away_while_they_are_taken_leaves_them_unread(run
                 client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             client.writer.close()
             await client.writer.wait_closed()
-        await eventually(lambda: all(one._deserted for one in place.server._shared.connections))
+        connections: Any = place.server._shared
+        await eventually(lambda: all(one._deserted for one in connections.connections))
         go.set()
         place.house.store.take_reports = taking
         async with asyncio.timeout(20):
