@@ -7,7 +7,7 @@ Must not know: why something changed. Next: ``answers``, ``receipts``, ``overdue
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from sqlalchemy import Select, bindparam, func, insert, literal, select, update
@@ -201,6 +201,18 @@ class Loaded:
         """The batch's URL, else the account's."""
         url: str | None = self.row[20]
         return url
+
+    @property
+    def client_reference(self) -> str | None:
+        """The batch's."""
+        reference: str | None = self.row[21]
+        return reference
+
+    @property
+    def kind_word(self) -> str:
+        """The batch's content's kind, as stored."""
+        kind: str = self.row[22]
+        return kind
 
     @property
     def expire_at(self) -> int:
@@ -486,7 +498,40 @@ def _record_values(record: Message | PartRecord) -> tuple[Any, ...]:
 TELLS_MESSAGE, TELLS_SUMMARY, TELLS_FULL = "message", "summary", "full"
 """What a callback tells of: one message's change (the event of the same number), or a batch's end."""
 
-_Telling = tuple[int, MessageView | BatchReport, Loaded, str]
+
+class Told(Protocol):
+    """Who is to be told of a message, and what its batch's report needs."""
+
+    @property
+    def id(self) -> str:
+        """The message's."""
+
+    @property
+    def account_id(self) -> str:
+        """Whose it is."""
+
+    @property
+    def dialect(self) -> str:
+        """In whose words."""
+
+    @property
+    def callback_url(self) -> str | None:
+        """Where to."""
+
+    @property
+    def notify(self) -> Notify:
+        """Which changes are called back."""
+
+    @property
+    def client_reference(self) -> str | None:
+        """The batch's."""
+
+    @property
+    def kind_word(self) -> str:
+        """The batch's content's kind, as stored."""
+
+
+_Telling = tuple[int, MessageView | BatchReport, Told, str]
 """A callback to write: its number, its facts, the message that caused it, and one of the three words above."""
 
 
@@ -500,9 +545,9 @@ class Changes:
         self._parts: dict[tuple[str, int], PartRecord] = {}
         self._states: dict[tuple[str, int], PartRecord] = {}
         self._messages: dict[str, tuple[Loaded, int | None, int | None]] = {}
-        self._events: list[tuple[Loaded, MessageView, bool]] = []
+        self._events: list[tuple[Told, MessageView, bool]] = []
         self._firsts: dict[str, tuple[str, str]] = {}
-        self._ended: dict[str, tuple[int, Loaded]] = {}
+        self._ended: dict[str, tuple[int, Told]] = {}
 
     def apply(
         self, loaded: Loaded, event: Event, *, due_at: int | None = None, deadline_at: int | None = None
@@ -568,9 +613,20 @@ class Changes:
         if final or tell:  # that the SMSC took it, and when, stands with its parts already
             self._events.append((loaded, loaded.view(), tell))
         if final and not late and notify in _PER_BATCH:
-            batch_id = batch_of(loaded.id)
-            count, _ = self._ended.get(batch_id, (0, loaded))
-            self._ended[batch_id] = (count + 1, loaded)
+            self._count_end(loaded)
+
+    def end(self, told: Told, view: MessageView) -> None:
+        """A message came to its first end, and its row is written by the caller: event and callbacks."""
+        notify = told.notify
+        tell = (notify is Notify.FINAL or notify is Notify.CHANGES) and told.callback_url is not None
+        self._events.append((told, view, tell))
+        if notify in _PER_BATCH:
+            self._count_end(told)
+
+    def _count_end(self, told: Told) -> None:
+        batch_id = batch_of(told.id)
+        count, _ = self._ended.get(batch_id, (0, told))
+        self._ended[batch_id] = (count + 1, told)
 
     def write(self) -> None:
         """Write everything that was collected."""
@@ -664,11 +720,10 @@ def _first_final(record: Message) -> tuple[str, str]:
     return end, msgspec.json.encode((record.since_at, record.done_at)).decode()
 
 
-def report_of(tx: Tx, batch_id: str, loaded: Loaded, full: bool) -> BatchReport:
+def report_of(tx: Tx, batch_id: str, one: Told, full: bool) -> BatchReport:
     """A batch whose messages are all final."""
     total, counts = count_ends(tx, batch_id, full=full)
-    row = loaded.row
-    return BatchReport(batch_id, loaded.account_id, total, row[21], KIND[row[22]], True, counts)
+    return BatchReport(batch_id, one.account_id, total, one.client_reference, KIND[one.kind_word], True, counts)
 
 
 def count_ends(tx: Tx, batch_id: str, *, full: bool) -> tuple[int, tuple[StatusCount, ...]]:

@@ -24,6 +24,7 @@ from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 from kvitto.store.verbs.changes import Changes, Loaded, load_parts, lone_part, select_loaded
 from kvitto.store.verbs.counting import count_outcomes
 from kvitto.store.verbs.dispatch import NAME_PARTS
+from kvitto.store.verbs.plain_ends import Asked, Ending, find_plain_ends, write_plain_ends
 from kvitto.store.verbs.wholes import watch_parts
 
 __all__ = [
@@ -189,24 +190,51 @@ def _decide(tx: Tx, scope: Scope, receipts: Sequence[Parked], now: int) -> list[
     """Match receipts and apply those that found their message."""
     if not receipts:
         return []
-    search = _Search(tx, receipts)
+    asked = [Asked(place, one.group, one.at, one.receipt) for place, one in enumerate(receipts) if one.id is None]
+    plain = find_plain_ends(tx, asked)
+    others = _search_others(tx, receipts, plain)
     changes = Changes(tx, scope, now)
+    if plain:
+        write_plain_ends(tx, changes, [(one, plain[one.place]) for one in asked if one.place in plain])
     verdicts = []
-    for index, one in enumerate(receipts):
-        item = search.exact.get(index)
-        if item is not None:
-            verdicts.append(_apply(changes, one, item, 1, now))
-            continue
-        here = search.found.get(index, [])
-        result = _match(one, here)
-        if isinstance(result, Match):
-            item = next(item for item in here if item.candidate.key == result.candidate.key)
-            verdicts.append(_apply(changes, one, item, result.level, now))
+    for place, one in enumerate(receipts):
+        ending = plain.get(place)
+        if ending is not None:
+            verdicts.append(_Verdict(ReceiptOutcome.MATCHED, 1, ending.id, 1, ending.account_id))
         else:
-            outcome = ReceiptOutcome.AMBIGUOUS if isinstance(result, Ambiguous) else ReceiptOutcome.PARKED
-            verdicts.append(_Verdict(outcome))
+            verdicts.append(_decide_by_rules(changes, one, *others[place], now))
     changes.write()
     return verdicts
+
+
+_Hits = tuple["_Found | None", Sequence["_Found"]]
+"""What the search found for a receipt: the part that it names to the letter, else those that it may mean."""
+
+
+def _search_others(tx: Tx, receipts: Sequence[Parked], plain: dict[int, Ending]) -> dict[int, _Hits]:
+    """Search for the receipts that are not ``plain``; what they share a message with is not plain either."""
+    if len(plain) == len(receipts):
+        return {}
+    search = _Search(tx, [one for place, one in enumerate(receipts) if place not in plain])
+    shared = [place for place, ending in plain.items() if ending.id in search.loaded]
+    if shared:
+        for place in shared:
+            del plain[place]
+        search = _Search(tx, [one for place, one in enumerate(receipts) if place not in plain])
+    places = [place for place in range(len(receipts)) if place not in plain]
+    return {place: (search.exact.get(at), search.found.get(at, ())) for at, place in enumerate(places)}
+
+
+def _decide_by_rules(
+    changes: Changes, one: Parked, exact: "_Found | None", here: Sequence["_Found"], now: int
+) -> _Verdict:
+    if exact is not None:
+        return _apply(changes, one, exact, 1, now)
+    result = _match(one, here)
+    if isinstance(result, Match):
+        item = next(item for item in here if item.candidate.key == result.candidate.key)
+        return _apply(changes, one, item, result.level, now)
+    return _Verdict(ReceiptOutcome.AMBIGUOUS if isinstance(result, Ambiguous) else ReceiptOutcome.PARKED)
 
 
 def _match(one: Parked, here: Sequence[_Found]) -> Match | Park | Ambiguous:
@@ -227,12 +255,12 @@ class _Search:
     First each receipt's own id alone is looked up. Where that gives one part whose id is the receipt's to the letter,
     it is a match of level 1 whatever else there may be (``exact``: nearly always). For the rest, every key that any
     level
-    could mean is looked up (``found``).
+    could mean is looked up (``found``). ``loaded``: every message among them.
     """
 
     def __init__(self, tx: Tx, receipts: Sequence[Parked]) -> None:
         self._tx = tx
-        self._loaded: dict[str, Loaded] = {}
+        self.loaded: dict[str, Loaded] = {}
         sent = [one.receipt.tlv_id or one.receipt.text_id or "" for one in receipts]
         first = [(index, one.group, fold(sent[index])) for index, one in enumerate(receipts)]
         self.found = self._look_up(first)
@@ -249,11 +277,11 @@ class _Search:
                 for key in candidate_keys(one.receipt.tlv_id, one.receipt.text_id, one.rules)
             ]
             self.found.update(self._look_up(keys))
-        load_parts(tx, [one for one in self._loaded.values() if one.parts > 1])
+        load_parts(tx, [one for one in self.loaded.values() if one.parts > 1])
 
     def _look_up(self, keys: Sequence[tuple[int, str, str]]) -> dict[int, list[_Found]]:
         found: dict[int, list[_Found]] = {}
-        loaded = self._loaded
+        loaded = self.loaded
         for row in self._tx.run(_BY_FOLDED, keys):
             index, part_no, state, link, group, smsc_id, written_at, message_id = row[:8]
             one = loaded.get(message_id)
