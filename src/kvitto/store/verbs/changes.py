@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
-from sqlalchemy import Select, bindparam, func, insert, literal, select, update
+from sqlalchemy import Select, bindparam, case, func, insert, literal, select, update
 
 from kvitto.core.ids import batch_of, message_range
 from kvitto.core.model import BatchReport, CallbackDue, CallbackState, ContentKind, MessageView, Notify, StatusCount
@@ -45,6 +45,7 @@ __all__ = [
     "batch_key",
     "count_by_status",
     "count_ends",
+    "join_batch",
     "load_parts",
     "lone_part",
     "message_of",
@@ -126,10 +127,14 @@ _PART_COLUMNS: Final = (
 
 def select_loaded(first: Sequence[Any], source: Any) -> Select[Any]:
     """Select ``first`` and then a message's columns, from ``source`` (which has ``message``) and what belongs to it."""
-    joined = source.join(t.batch, t.batch.c.id == batch_key(t.message.c.id)).outerjoin(
-        t.account, t.account.c.id == t.message.c.account_id
-    )
+    joined = join_batch(source)
     return select(*first, *_MESSAGE_COLUMNS).select_from(joined).with_for_update(of=t.message)
+
+
+def join_batch(source: Any) -> Any:
+    """Join ``source`` (which has ``message``) with the batch, and with the account where that must say the URL."""
+    asked = case((t.batch.c.callback_url.is_(None), t.message.c.account_id))  # NULL is not even looked up
+    return source.join(t.batch, t.batch.c.id == batch_key(t.message.c.id)).outerjoin(t.account, t.account.c.id == asked)
 
 
 class Loaded:

@@ -19,7 +19,7 @@ from kvitto.core.receipt import Receipt, shown_done_at
 from kvitto.core.status import NO_ERROR, ErrorSource, Note, PartState, Status, StatusError
 from kvitto.store import schema as t
 from kvitto.store.statements import Int, Statement, Str, Tx
-from kvitto.store.verbs.changes import KIND, NOTIFY, Changes, batch_key
+from kvitto.store.verbs.changes import KIND, NOTIFY, Changes, join_batch
 
 __all__ = ["Asked", "Ending", "find_plain_ends", "write_plain_ends"]
 
@@ -82,10 +82,11 @@ _LOOK_UP: Final = Statement(
             t.batch.c.max_parts,
         )
         .select_from(
-            r.join(t.part, (t.part.c.grp == r.c.grp) & (t.part.c.folded_id == r.c.folded))
-            .join(t.message, t.message.c.id == t.part.c.message_id)
-            .join(t.batch, t.batch.c.id == batch_key(t.message.c.id))
-            .outerjoin(t.account, t.account.c.id == t.message.c.account_id)
+            join_batch(
+                r.join(t.part, (t.part.c.grp == r.c.grp) & (t.part.c.folded_id == r.c.folded)).join(
+                    t.message, t.message.c.id == t.part.c.message_id
+                )
+            )
         )
         .with_for_update(of=t.message)
     ),
