@@ -28,9 +28,11 @@ from kvitto.store.verbs import (
     dispatch,
     orphans,
     overdue,
+    plain_ends,
     queries,
     receipts,
     retention,
+    search,
     wholes,
 )
 from tests.support.postgres import PostgresCluster
@@ -207,8 +209,10 @@ MODULES = (
     dispatch,
     orphans,
     overdue,
+    plain_ends,
     queries,
     receipts,
+    search,
     retention,
     wholes,
 )

@@ -178,7 +178,7 @@ def test_the_common_receipt_takes_the_short_way(tx, monkeypatch):
     def refuse(*_: object) -> None:
         raise AssertionError("this receipt was searched for by all the rules")
 
-    monkeypatch.setattr(verb, "_Search", refuse)
+    monkeypatch.setattr(verb, "Search", refuse)
     sent = Sent(Notify.FINAL, "http://customer.example/cb", 1, 1, [0] * 6, False)
     found = rows_after(tx, [sent], [Came((0, 0, 1), "exact", Status.DELIVERED, "000", None, NOW)])
     assert [row[7] for row in found["message"]] == ["DELIVERED"]
