@@ -30,12 +30,6 @@ class ScriptedTx:
         self.open = True
         self.pending = []
 
-    def try_begin(self):
-        if self.database.locked:
-            return False
-        self.begin()
-        return True
-
     def commit(self):
         assert self.open
         self.database.steps.append("commit")
@@ -65,7 +59,6 @@ class ScriptedDatabase:
 
     def __init__(self, *, remote):
         self.remote = remote
-        self.locked = False
         self.faults = {}
         self.steps = []
         self.stored = []
@@ -132,18 +125,6 @@ async def test_a_lone_verb_is_answered_after_its_commit(commits, database):
     database.at_commit.set()
     assert await results(future) == [("a", 1)]
     assert database.stored == [["a"]]
-
-
-async def test_a_file_that_another_process_writes_is_waited_for_beside_the_loop(commits, database):
-    await commits.put(WRITE, "a")
-    database.locked = True
-    assert await commits.put(WRITE, "b") == ("b", 1)
-    assert database.stored == [["a"], ["b"]]
-
-
-async def test_what_comes_in_one_turn_of_the_loop_is_one_group(commits, database):
-    await commits.put(WRITE, "a")
-    assert await asyncio.gather(*[commits.put(WRITE, n) for n in range(5)]) == [(n, 5) for n in range(5)]
 
 
 async def test_what_comes_while_a_commit_runs_shares_the_next_one(commits, database):

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, func, insert, literal, select, update
 from kvitto.core.errors import StoreUnavailable
 from kvitto.store import schema as t
 from kvitto.store.migrations import upgrade
-from kvitto.store.sqlite import BUSY_S, SqliteTx
+from kvitto.store.sqlite import SqliteTx
 from kvitto.store.statements import CHUNK, ROWS_MARK, Int, Slot, Statement, Str, Whole, compile_for
 from kvitto.store.statements import SIZES as LENGTHS
 
@@ -153,17 +153,6 @@ def test_a_transaction_that_is_rolled_back_leaves_nothing(tx):
     tx.rollback()
     tx.rollback()
     assert tx.run(ALL) == []
-
-
-def test_a_transaction_is_begun_at_once_or_not_at_all(tx, tmp_path):
-    beside = SqliteTx(str(tmp_path / "k.db"), read_only=False)
-    assert beside.try_begin()
-    assert not tx.try_begin()
-    beside.rollback()
-    assert tx.try_begin()
-    assert tx._connection.execute("PRAGMA busy_timeout").fetchone() == (BUSY_S * 1000,)
-    tx.rollback()
-    beside.close()
 
 
 def test_a_closed_file_is_unavailable_or_a_mistake_but_no_silence(tx):

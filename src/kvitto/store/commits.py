@@ -4,13 +4,13 @@ The event loop puts work in; everything that waits becomes one group, runs verb 
 committed, and all are answered. There is no timer: the next transaction starts when the last has ended, with whatever
 came meanwhile, so a lone caller waits for one commit and a crowd shares it (ADR 0004).
 
-What waits for the outside (the fsync of a commit, and the write lock where another process has it) happens in one
-thread beside the loop. The statements run there too when the database is a server (``Database.remote``); when it is a
-file in our own process they run in the loop, between begin and commit: they are calculation, and a second thread for
-them would only pass the interpreter's lock to and fro, once a statement and once a row read (measured in ADR 0004).
+What waits for the outside, beginning and committing (the write lock, the fsync), always happens in one thread beside
+the loop. The statements run there too when the database is a server (``Database.remote``); when it is a file in our
+own process they run in the loop, between begin and commit: they are calculation, and a second thread for them would
+only pass the interpreter's lock to and fro, once a statement and once a row read (measured in ADR 0004).
 
-    loop:    put ──▶ begin, statements ──▶                  ──▶ answers, statements of the next group ──▶
-    thread:                                 commit, begin
+    loop:    put ──▶ (group) statements ──▶                  ──▶ answers, statements of the next group ──▶
+    thread:       begin                    commit, begin
 
 If a group fails by somebody's fault, its members run again one by one, so that only the guilty one fails. If the
 database cannot be used, all fail with ``StoreUnavailable`` and nothing of them is stored.
@@ -40,9 +40,6 @@ class WriteTx(Tx, Protocol):
 
     def begin(self) -> None:
         """Start a transaction."""
-
-    def try_begin(self) -> bool:
-        """Start a transaction if that needs no waiting; False: it would, ``begin`` does."""
 
     def commit(self) -> None:
         """Make it durable."""
@@ -189,27 +186,6 @@ class Commits:
         self._waiting.append(_Work(verb, item, done, rows))
         if not self._busy:
             self._busy = True
-            self._begin_soon()
-
-    def _begin_soon(self) -> None:
-        """Ask for a transaction: of a file in a moment here, after what else has come in this turn of the loop; to hand
-        that to the thread and back costs more than a statement (ADR 0004).
-        """
-        if self._database.remote or self._tx is None:
-            self._jobs.put(self._begin)
-        else:
-            assert self._loop is not None
-            self._loop.call_soon(self._begin_here)
-
-    def _begin_here(self) -> None:
-        try:
-            begun = self._open().try_begin()
-        except Exception as error:  # the top of the writer's loop: whoever waits is told
-            self._begun(error)
-            return
-        if begun:
-            self._begun(None)
-        else:
             self._jobs.put(self._begin)
 
     def _begun(self, error: BaseException | None) -> None:
@@ -250,7 +226,7 @@ class Commits:
         if begun:
             self._loop.call_soon(self._begun, None)
         elif self._waiting:
-            self._begin_soon()
+            self._jobs.put(self._begin)
         else:
             self._busy = False
             if self._idle is not None and not self._idle.done():

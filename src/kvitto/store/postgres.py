@@ -78,10 +78,6 @@ class PostgresTx:
         self._do(self._open().execute("BEGIN"))
         self._in_transaction = True
 
-    def try_begin(self) -> bool:
-        """A server is always waited for."""
-        return False
-
     def commit(self) -> None:
         """Make it durable: returns after the server's fsync."""
         connection = self._open()

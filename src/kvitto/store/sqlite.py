@@ -128,17 +128,6 @@ class SqliteTx:
         self._next_id = 0
         self._execute("BEGIN IMMEDIATE")
 
-    def try_begin(self) -> bool:
-        """Start a transaction that may write, unless another process is writing now."""
-        self._execute("PRAGMA busy_timeout=0")
-        try:
-            self.begin()
-        except StoreUnavailable:
-            return False  # whatever it is, ``begin`` meets it where it may wait
-        finally:
-            self._execute(f"PRAGMA busy_timeout={int(BUSY_S * 1000)}")
-        return True
-
     def commit(self) -> None:
         """Make it durable: returns after the fsync."""
         self._execute("COMMIT")
