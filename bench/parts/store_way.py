@@ -39,6 +39,7 @@ from kvitto.store.commits import Commits, _Work
 from kvitto.store.migrations import upgrade
 from kvitto.store.sealing import Seal
 from kvitto.store.sqlite import SqliteDatabase
+from kvitto.store.verbs.counting import write_counts
 from kvitto.store.verbs.dispatch import Answers, Claim
 
 __all__ = ["main"]
@@ -62,6 +63,7 @@ class Way:
         asyncio.run(self._prepare(directory))
         self.commits = Commits(SqliteDatabase(str(directory / "kvitto.db")), "node")
         self.commits.room = lambda: 1_000_000
+        self.commits.last = write_counts
         self.claimed: list[Claimed] = []
         self.answered: list[Claimed] = []
         self.due: list[Any] = []
