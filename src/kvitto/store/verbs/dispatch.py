@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import bindparam, insert, literal, select, update
 
 from kvitto.core.matching import fold
-from kvitto.core.model import Claimed, Notify, PartKey
+from kvitto.core.model import Claimed, Content, Notify, PartKey
 from kvitto.core.status import Answered, PartState, Reason, Refused, Status, WaitOver, Withdrawn
 from kvitto.core.window import next_opening
 from kvitto.store import schema as t
@@ -191,13 +191,17 @@ def _claim(tx: Tx, scope: Scope, claim: Claim) -> list[Claimed]:
         for message_id, part_no in tx.run(_WAITING_PARTS, [(one,) for one in again]):
             again[message_id].append(part_no)
     taken: list[Claimed] = []
+    contents: dict[str, Content] = {}  # of a batch's many messages it is read once
     left = claim.parts
     for row in rows:
         todo = tuple(again[row[0]]) if row[5] else (1,) if row[3] == 1 else tuple(range(1, row[3] + 1))
         if len(todo) > left and taken:  # a text longer than the window goes alone, and fills it as slots come free
             break
         left -= len(todo)
-        taken.append(_claimed(row, todo))
+        content = contents.get(row[8])
+        if content is None:
+            content = contents[row[8]] = read_content(row[8])
+        taken.append(_claimed(row, content, todo))
         if left <= 0:
             break
     if taken:
@@ -223,12 +227,11 @@ def _open_now(tx: Tx, rows: list[Any], now: int) -> list[Any]:
     return open_rows
 
 
-def _claimed(row: Sequence[Any], todo: tuple[int, ...]) -> Claimed:
+def _claimed(row: Sequence[Any], content: Content, todo: tuple[int, ...]) -> Claimed:
     if row[11] is not None:
         own = read_own(row[11])
         text = row[4] if row[4] is not None else own.content.text
         return Claimed(row[0], row[1], row[2], own.sender or "", own.content, text, row[3], todo, own.expire_at, row[5])
-    content = read_content(row[8])
     text = row[4] if row[4] is not None else content.text
     return Claimed(row[0], row[1], row[2], row[7] or "", content, text, row[3], todo, row[9], row[5])
 
