@@ -19,7 +19,7 @@ from contextlib import suppress
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Final, NamedTuple, TypeVar
 
 from alembic.script import ScriptDirectory
 
@@ -30,10 +30,18 @@ from kvitto.core.clock import Clock, SteadyClock
 from kvitto.core.errors import Refused, SettingsError, SettingsProblem, StoreUnavailable
 from kvitto.core.ids import IdMaker
 from kvitto.core.model import Account
+from kvitto.core.numbering import Numbering, read_numbering
+from kvitto.core.pricing import Pricing, read_pricing
+from kvitto.core.tables import BadTable
 from kvitto.core.users import Role
 from kvitto.dashboard import Dashboard, Tools
 from kvitto.dashboard.signin import add_user, make_link
 from kvitto.dialects.base import Dialect
+from kvitto.dialects.infobip import InfobipDialect
+from kvitto.dialects.infobip import openapi as infobip_openapi
+from kvitto.dialects.infobip.statuses import LinkErrors
+from kvitto.dialects.ninebits import NinebitsDialect
+from kvitto.dialects.ninebits import openapi as ninebits_openapi
 from kvitto.dialects.sinch import SinchDialect
 from kvitto.dialects.sinch import openapi as sinch_openapi
 from kvitto.dispatch.cleaning import Broom
@@ -48,6 +56,7 @@ from kvitto.intake.exchange import HttpLimits, Request
 from kvitto.intake.health import Health, open_docs, open_metrics
 from kvitto.intake.http import Server
 from kvitto.intake.routing import Router
+from kvitto.intake.sessions import Sessions
 from kvitto.measures import read_samples
 from kvitto.pages import (
     curl_of,
@@ -59,8 +68,8 @@ from kvitto.pages import (
     test_link,
     test_report,
 )
-from kvitto.reports import Reader
 from kvitto.reloading import Reloader, ReloadReport, take_lock
+from kvitto.reports import Reader
 from kvitto.settings import Link, Settings
 from kvitto.simulator import Simulator, SimulatorConfig, read_scenario, scripted
 from kvitto.smpp.states import Timers
@@ -70,7 +79,18 @@ from kvitto.store.sqlstore import SqlStore
 from kvitto.store.verbs.accounts import SETTABLE
 from kvitto.telemetry import get_logger
 
-__all__ = ["App", "DemoKeys", "database_url", "demo_account", "link_config", "migrate", "open_books", "route_rules"]
+__all__ = [
+    "App",
+    "DemoKeys",
+    "database_url",
+    "demo_account",
+    "link_config",
+    "migrate",
+    "open_books",
+    "read_numbering_table",
+    "read_price_list",
+    "route_rules",
+]
 
 NODE: Final = "main"
 """The name under which a server claims work: the same after a restart, so that it takes back what it had."""
@@ -89,6 +109,7 @@ SIMULATOR_BINDS: Final = 2
 SIMULATOR_WINDOW: Final = 100
 
 _log = get_logger
+_Table = TypeVar("_Table")
 
 
 class DemoKeys(NamedTuple):
@@ -219,6 +240,21 @@ def _tls_options(link: Link) -> TlsOptions:
     )
 
 
+def infobip_dialect(
+    settings: Settings, numbering: Numbering | None = None, pricing: Pricing | None = None
+) -> InfobipDialect:
+    """Return the Infobip dialect as set; the simulator's own errors are GSM MAP errors."""
+    wanted = settings.dialects.infobip
+    links = {name: LinkErrors(link.err_table, gsm=link.err == "gsm") for name, link in settings.links.items()}
+    return InfobipDialect(
+        numbering,
+        pricing,
+        links=links or {SIMULATOR_LINK: LinkErrors({}, gsm=True)},
+        path_prefix=wanted.path_prefix,
+        most_destinations=wanted.max_destinations,
+    )
+
+
 def _http_limits(settings: Settings) -> HttpLimits:
     http = settings.http
     return HttpLimits(
@@ -244,6 +280,38 @@ def _http_tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
+def read_numbering_table(settings: Settings) -> Numbering | None:
+    """Return ``[numbering] file``, or the demo's small one; None without either.
+
+    Raises: Refused with file, line and reason.
+    """
+    return _read_table("numbering.file", settings.numbering.file, settings, "numbering.csv", read_numbering)
+
+
+def read_price_list(settings: Settings) -> Pricing:
+    """Return ``[pricing]``, or the demo's small list. Raises: Refused with file, line and reason."""
+    wanted = settings.pricing
+
+    def read(text: str) -> Pricing:
+        return read_pricing(text, wanted.default_price, wanted.currency)
+
+    found = _read_table("pricing.file", wanted.file, settings, "pricing.csv", read)
+    return found or Pricing(None, wanted.default_price, wanted.currency)
+
+
+def _read_table(
+    key: str, path: Path | None, settings: Settings, of_demo: str, read: Callable[[str], _Table]
+) -> _Table | None:
+    try:
+        if path is not None:
+            return read(path.read_text(encoding="utf-8"))
+        if settings.demo.enabled:
+            return read((files("kvitto") / "demo" / of_demo).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, BadTable) as wrong:
+        raise Refused("cannot_start", f"{key} = {path}: {wrong}") from None
+    return None
+
+
 # --- the server ----------------------------------------------------------------------------------------------------
 
 
@@ -266,7 +334,13 @@ class App:
         self._clock = SteadyClock(clock)
         self._on_ready = on_ready
         self._ids = IdMaker(self._clock)
-        self._dialects: tuple[Dialect, ...] = (SinchDialect(),)
+        self.numbering = read_numbering_table(settings)
+        self.pricing = read_price_list(settings)
+        self._dialects: tuple[Dialect, ...] = (
+            SinchDialect(),
+            infobip_dialect(settings, self.numbering, self.pricing),
+            NinebitsDialect(),
+        )
         self._lock: IO[str] | None = None
         self._store: SqlStore | None = None
         self._dispatcher: Dispatcher | None = None
@@ -444,6 +518,7 @@ class App:
             route_for=route_rules(settings),
             notify_of=told_by({dialect.name: dialect for dialect in self._dialects}),
             on_work=dispatcher.wake,
+            sessions=Sessions(store, self._clock),
         )
         doors = Doors(
             self._dialects, desk, Authenticator(store, self._clock), most_in_flight=settings.http.max_in_flight
@@ -451,7 +526,14 @@ class App:
         self._health = Health(store.check, self._troubles)
         self._health.open_on(doors.router)
         open_metrics(doors.router, partial(read_samples, store, dispatcher.status, outbox))
-        open_docs(doors.router, {"sinch": sinch_openapi.document()})
+        open_docs(
+            doors.router,
+            {
+                "sinch": sinch_openapi.document(),
+                "infobip": infobip_openapi.document(),
+                "ninebits": ninebits_openapi.document(),
+            },
+        )
         dashboard = await self._open_dashboard(store, desk, doors.router) if settings.dashboard.enabled else None
         server = self._http = Server(
             doors.handle,

@@ -108,7 +108,7 @@ def send_by(
         return Sent(done.batch.id)
 
     async def cancel(account: Account, batch_id: str) -> str:
-        done = await desk.perform(Cancel(batch_id), account, clock.now())
+        done = await desk.perform(Cancel(batch_id=batch_id), account, clock.now())
         return f"This was not cancelled: {done.text or done.problem}." if isinstance(done, Denial) else ""
 
     return send, cancel
@@ -167,7 +167,7 @@ def test_report(
         name = account.callback_dialect or next(iter(dialects))
         dialect = dialects.get(name) or next(iter(dialects.values()))
         due = CallbackDue(0, account.id, dialect.name, url, _sample(account, now), False, 0, now, None)
-        body = dialect.render((due,))
+        body = dialect.render((due,), account)
         fields = list(dialect.headers(due, body, account, nonce=new_nonce(), now=now))
         if all(key.lower() != "content-type" for key, _ in fields):
             fields.append(("Content-Type", "application/json"))
@@ -175,7 +175,8 @@ def test_report(
         result = await client.post(
             url, headers, body, policy=_policy(account, allow_private), timeout_s=dialect.callback_timeout_s
         )
-        taken = result.failure is None and result.status is not None and 200 <= result.status < 300
+        status = result.status if result.failure is None else None
+        taken = dialect.judge(due, account, status, result.body, None, now).done
         return Posted(
             url,
             tuple(fields),

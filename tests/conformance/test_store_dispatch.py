@@ -462,7 +462,7 @@ async def test_verbs_that_wait_at_stop_are_still_done(house: House):
     new = house.plan()
     accepted = house.store.accept_batch(new)
     await house.store.stop()
-    assert await accepted == new.batch
+    assert (await accepted).batch == new.batch
     await house.restart()
     assert await house.store.fetch_batch(house.account.id, new.batch.id) == new.batch
 

@@ -1,5 +1,7 @@
 """R52 in the store: which parts a link may ask its SMSC for, each once, before their wait ends."""
 
+from typing import Any
+
 from kvitto.core.receipt import LinkRules, PartReceipts
 from kvitto.core.status import Status
 from tests.conformance.house import House
@@ -8,7 +10,7 @@ RULES = LinkRules(query=True, query_before_s=60, dlr_grace_s=600, part_receipts=
 HOUR = 3600
 
 
-async def sent(house: House, count: int = 1, **wishes: object) -> list[str]:
+async def sent(house: House, count: int = 1, **wishes: Any) -> list[str]:
     return await house.dispatch(count, valid_s=HOUR, **wishes)
 
 

@@ -221,7 +221,9 @@ async def test_r45_a_late_receipt_corrects_unknown_and_the_first_end_is_kept(hou
     assert (view.status, view.since_at, view.notes) == (late, house.now, Note.LATE)
     shown = await house.view(message, first_final=True)
     assert shown._replace(notes=Note.NONE) == first
-    assert await house.told() == [(message, Status.UNKNOWN)], "no dialect here tells of late corrections"
+    due = await house.callbacks()
+    told = [(one.facts.status, one.facts.since_at, one.facts.notes) for one in due]
+    assert told == [(Status.UNKNOWN, first.since_at, Note.NONE), (late, view.since_at, Note.LATE)]
 
 
 async def test_r45_once_corrected_it_stays(house: House):

@@ -15,7 +15,7 @@ from kvitto.smpp.pdus import DeliverSm
 from tests.support.command import Result, kvitto
 
 TEXT = "id:913 stat:DELIVRD err:000 done date:2603091405"
-QUESTION = {
+QUESTION: dict[str, Any] = {
     "stored": [
         {"name": "old", "group": "g", "id": "39F99DD5", "destination": "46701234567", "submitted_s": 1, "final": False},
         {"name": "new", "group": "g", "id": "39F99DD5", "destination": "46701234567", "submitted_s": 2, "final": False},

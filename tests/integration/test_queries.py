@@ -79,7 +79,9 @@ async def test_r52_a_question_that_is_lost_with_its_connection_puts_nothing_in_d
         batch = await rig.send(NUMBER, valid_ms=1000)
         await eventually(lambda: smsc.submits)
         await ask(rig, smsc)
-        rig.dispatcher.lanes["main"].link.binds[0].connection.abort("cut")
+        connection = rig.dispatcher.lanes["main"].link.binds[0].connection
+        assert connection is not None
+        connection.abort("cut")
         assert (await rig.final(batch, NUMBER)).reason is Reason.NO_RECEIPT
         assert rig.dispatcher.status()[0].counters["in_doubt"] == 0
 

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from kvitto.core.clock import SystemClock
 from kvitto.core.ids import IdMaker
 from kvitto.core.model import Account, Content, Submission
 from kvitto.core.status import FINAL, Status
+from kvitto.dispatch.link import Link
 from kvitto.dispatch.transport import SmppConnection
 from kvitto.intake.auth import mint_account
 from kvitto.reloading import ReloadReport
@@ -53,6 +55,10 @@ async def smscs(count: int) -> AsyncIterator[list[Smsc]]:
     finally:
         for one in made:
             await one.simulator.stop()
+
+
+def _whole(found: Link) -> bool:
+    return found.bound == len(found.binds)
 
 
 def link(port: int, **more: Any) -> dict[str, Any]:
@@ -101,8 +107,7 @@ class Running:
 
     async def bound(self, *names: str) -> None:
         for name in names:
-            found = self.dispatcher.lanes[name].link
-            await eventually(lambda found=found: found.bound == len(found.binds))
+            await eventually(partial(_whole, self.dispatcher.lanes[name].link))
 
     async def send(self, *numbers: str) -> str:
         submission = Submission(dialect="sinch", sender="12345", recipients=numbers, content=Content(text="hello"))

@@ -46,16 +46,24 @@ class ScriptedDialect:
     """Everything but 2xx is tried again after five seconds; 400 never."""
 
     callback_timeout_s = 7.0
+    supersedes = False
+    most_per_callback = 1
 
     def __init__(self) -> None:
         self.judged: list[tuple[int | None, float | None]] = []
         self.breaks_on: set[int] = set()
+        self.hushes: set[int] = set()
 
-    def render(self, dues: Sequence[CallbackDue]) -> bytes:
-        due = dues[0]
-        if due.id in self.breaks_on:
+    def tells(self, due: CallbackDue, account: Account) -> bool:
+        return due.id not in self.hushes
+
+    def render(self, dues: Sequence[CallbackDue], account: Account) -> bytes:
+        if self.breaks_on & {due.id for due in dues}:
             raise ValueError("cannot")
-        return b"{%d}" % due.id
+        return b"".join(b"{%d}" % due.id for due in dues)
+
+    def together(self, due: CallbackDue) -> str:
+        return due.url
 
     def headers(
         self, due: CallbackDue, body: bytes, account: Account, *, nonce: str, now: int
@@ -411,6 +419,14 @@ async def test_a_callback_that_cannot_be_rendered_ends_and_does_not_stop_the_oth
     assert [(result.id, result.state) for result in bench.store.results()] == [(1, CallbackState.GIVEN_UP)]
 
 
+async def test_what_the_dialect_does_not_tell_is_done_without_a_call(make):
+    bench = make()
+    bench.dialect.hushes = {1}
+    await bench.take(due(1), due(2))
+    assert bench.client.bodies() == [b"{2}"]
+    assert [(result.id, result.state) for result in bench.store.results()] == [(1, CallbackState.DONE)]
+
+
 async def test_a_callback_of_an_unknown_dialect_waits_for_a_version_that_knows_it(make, clock):
     bench = make()
     await bench.take(due(1, dialect="telex"))
@@ -479,3 +495,193 @@ async def test_what_the_clients_own_stop_cut_is_not_an_attempt(make):
     await bench.finish(None, PostResult(None, PostFailure.STOPPED, "stopped"))
     assert bench.store.results() == []
     assert bench.outbox.room() == OutboxLimits().in_hand
+
+
+# --- docs/dialects/ninebits.md 5.2, 5.4: what is overtaken, what is not told, what is only put off
+
+
+def on_the_way(id: int, **changes: Any) -> CallbackDue:
+    one = due(id, **changes)
+    assert isinstance(one.facts, MessageView)
+    return one._replace(facts=one.facts._replace(status=Status.DISPATCHED, reason=Reason.ACCEPTED))
+
+
+async def test_n5_2_an_end_goes_out_at_once_while_the_change_before_it_hangs(make):
+    bench = make()
+    bench.dialect.supersedes = True
+    await bench.take(on_the_way(1, message="m"))
+    await bench.take(due(2, message="m"))
+    assert bench.client.bodies() == [b"{1}", b"{2}"]
+    (dropped,) = bench.store.results()
+    assert (dropped.id, dropped.state, dropped.counts, dropped.status_code) == (1, CallbackState.DONE, False, None)
+    await bench.finish(b"{1}", PostResult(None, PostFailure.TIMEOUT, elapsed_ms=10_000))
+    await bench.finish(b"{2}")
+    assert [result.id for result in bench.store.results()] == [1, 2], "what became of the first changes nothing"
+    assert bench.outbox.in_hand == 0
+
+
+async def test_n5_2_a_change_that_waits_for_its_turn_is_not_posted_once_its_message_has_ended(make):
+    bench = make(per_endpoint=1)
+    bench.dialect.supersedes = True
+    await bench.take(due(9), on_the_way(1, message="m"), due(2, message="m"), due(3))
+    await bench.finish(b"{9}")
+    await bench.finish(b"{2}")
+    await bench.finish(b"{3}")
+    assert bench.client.bodies() == [b"{9}", b"{2}", b"{3}"]
+    assert bench.outbox.in_hand == 0
+
+
+async def test_n5_2_an_end_waits_for_another_end_of_the_same_message(make):
+    bench = make()
+    bench.dialect.supersedes = True
+    await bench.take(due(1, message="m"), due(2, message="m"), due(3, message="m"))
+    assert bench.client.bodies() == [b"{1}"]
+    await bench.finish()
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}", b"{2}", b"{3}"]
+
+
+async def test_a_dialect_that_tells_every_change_drops_none(make):
+    bench = make()
+    await bench.take(on_the_way(1, message="m"), due(2, message="m"))
+    assert bench.client.bodies() == [b"{1}"]
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}", b"{2}"]
+
+
+async def test_n5_2_a_retry_of_a_change_whose_message_has_ended_is_not_made(make):
+    bench = make()
+    bench.dialect.supersedes = True
+    await bench.take(on_the_way(1, attempts=2, first_failed_at=5, overtaken=True))
+    assert bench.client.bodies() == []
+    (result,) = bench.store.results()
+    assert (result.state, result.counts, result.first_failed_at) == (CallbackState.DONE, False, 5)
+    assert bench.outbox.in_hand == 0
+
+
+async def test_n5_2_what_the_account_does_not_want_is_done_without_a_call(make):
+    bench = make()
+    bench.dialect.hushes = {1}
+    await bench.take(on_the_way(1, message="m"), due(2, message="m"))
+    assert bench.client.bodies() == [b"{2}"]
+    assert [(result.id, result.state, result.counts) for result in bench.store.results()] == [
+        (1, CallbackState.DONE, False)
+    ]
+
+
+async def test_n5_4_a_try_that_was_only_put_off_does_not_count(make, clock, monkeypatch):
+    bench = make()
+    at = clock.now() + 7_000
+    monkeypatch.setattr(bench.dialect, "judge", lambda *_: RetryDecision(False, at, counts=False, slower=True))
+    await bench.take(due(1))
+    await bench.finish(result=PostResult(429, elapsed_ms=3))
+    (result,) = bench.store.results()
+    assert (result.state, result.next_attempt_at, result.counts) == (CallbackState.PENDING, at, False)
+
+
+async def test_n5_4_a_receiver_that_asks_for_less_gets_half_as_many_a_second(make, clock, monkeypatch):
+    bench = make(per_endpoint=4)
+    monkeypatch.setattr(
+        bench.dialect, "judge", lambda *_: RetryDecision(False, clock.now() + 7_000, counts=False, slower=True)
+    )
+    await bench.take(*(due(number) for number in range(1, 7)))
+    assert len(bench.client.started) == 4
+    await bench.finish(result=PostResult(429, elapsed_ms=3))
+    assert len(bench.client.started) == 5
+    await bench.finish(result=PostResult(429, elapsed_ms=3))
+    assert len(bench.client.started) == 5, "half of four a second: the next waits half a second"
+    await eventually(lambda: len(bench.client.started) == 6)
+
+
+async def test_the_schedule_counts_from_where_a_slow_first_try_began(make, clock):
+    bench = make()
+    await bench.take(due(1))
+    await bench.finish(result=PostResult(None, PostFailure.TIMEOUT, elapsed_ms=7_000))
+    (result,) = bench.store.results()
+    assert result.first_failed_at == clock.now() - 7_000
+
+
+# --- several in one call
+
+
+def bundling(make, **limits: Any) -> Any:
+    """A bench whose dialect takes three to a call, and which posts one at a time."""
+    bench = make(per_endpoint=1, **limits)
+    bench.dialect.most_per_callback = 3
+    return bench
+
+
+async def test_what_waits_for_one_url_shares_a_call(make):
+    bench = bundling(make)
+    other = URL + "/other"
+    await bench.take(*(due(n) for n in range(1, 6)), due(6, url=other), due(7))
+    assert bench.client.bodies() == [b"{1}{2}{3}"]
+    await bench.finish()
+    await bench.finish()
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}{2}{3}", b"{4}{5}{7}", b"{6}"]
+    assert sorted(result.id for result in bench.store.results()) == [1, 2, 3, 4, 5, 6, 7]
+    assert {(result.state, result.bundle) for result in bench.store.results()} == {(CallbackState.DONE, None)}
+    assert bench.outbox.in_hand == 0
+    assert bench.outbox.delivered == 7
+    assert bench.outbox.attempts == 3
+
+
+async def test_a_call_that_failed_keeps_together_and_goes_out_again_as_it_was(make, clock):
+    bench = bundling(make)
+    await bench.take(due(1), due(2))
+    await bench.finish(result=PostResult(503, elapsed_ms=9))
+    failed = bench.store.results()
+    assert [(one.id, one.bundle, one.next_attempt_at) for one in failed] == [
+        (1, 1, clock.now() + 5_000),
+        (2, 1, clock.now() + 5_000),
+    ]
+    assert bench.outbox.postponed == 2
+    again = [due(n, bundle=1, attempts=1, first_failed_at=clock.now()) for n in (1, 2)]
+    await bench.take(due(9), again[0], due(8), again[1])
+    await bench.finish()
+    assert bench.client.bodies()[1:] == [b"{9}{8}", b"{1}{2}"]
+
+
+async def test_one_that_failed_alone_stays_alone(make):
+    bench = bundling(make)
+    await bench.take(due(1, attempts=1), due(2), due(3, attempts=1), due(4))
+    for _ in range(3):
+        await bench.finish()
+    assert bench.client.bodies() == [b"{1}", b"{2}{4}", b"{3}"]
+
+
+async def test_p15_callbacks_of_one_message_never_share_a_call(make):
+    bench = bundling(make)
+    await bench.take(due(1, message="m"), due(2, message="m"), due(3))
+    assert bench.client.bodies() == [b"{1}{3}"]
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}{3}", b"{2}"]
+
+
+async def test_one_that_is_not_told_does_not_travel_with_others(make):
+    bench = bundling(make)
+    bench.dialect.hushes = {2}
+    await bench.take(due(1), due(2), due(3))
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}{3}"]
+    assert sorted(result.id for result in bench.store.results()) == [1, 2, 3]
+
+
+async def test_one_that_cannot_be_rendered_does_not_take_its_mates_along(make):
+    bench = bundling(make)
+    bench.dialect.breaks_on = {2}
+    await bench.take(due(1), due(2), due(3))
+    await bench.finish()
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}", b"{3}"]
+    states = {result.id: result.state for result in bench.store.results()}
+    assert states == {1: CallbackState.DONE, 2: CallbackState.GIVEN_UP, 3: CallbackState.DONE}
+
+
+async def test_a_call_that_was_stopped_gives_all_its_callbacks_back(make):
+    bench = bundling(make)
+    await bench.take(due(1), due(2))
+    await bench.finish(result=PostResult(None, PostFailure.STOPPED, "stopped"))
+    assert bench.store.results() == []
+    assert bench.outbox.in_hand == 0

@@ -17,8 +17,8 @@ RULES = LinkRules()
 
 
 def line(**fields: Any) -> str:
-    fields = {"source_addr": "46701234567", "destination_addr": "12345", "esm_class": 4, "short_message": TEXT} | fields
-    return encode(DeliverSm(**fields), 7).hex()
+    usual: dict[str, Any] = {"source_addr": "46701234567", "destination_addr": "12345", "esm_class": 4}
+    return encode(DeliverSm(**(usual | {"short_message": TEXT} | fields)), 7).hex()
 
 
 def test_a_receipt_gives_every_field_of_the_record():

@@ -20,6 +20,7 @@ from tests.support.sinch import BATCH_ID, NOW, account, at, message
 
 EXAMPLES = Path(__file__).parent / "sinch_examples"
 DIALECT = SinchDialect()
+ACCOUNT = account()
 
 
 def due(facts, *, full=False, attempts=0, first_failed_at=None):
@@ -51,19 +52,19 @@ REPORT = BatchReport(
 
 def test_s10_the_recipient_callback_is_byte_for_byte_the_signed_example():
     vector = json.loads((EXAMPLES / "signed_callback.json").read_text())
-    body = DIALECT.render((due(DELIVERED),))
+    body = DIALECT.render((due(DELIVERED),), ACCOUNT)
     assert body == vector["body"].encode()
     assert len(body) == 246
 
 
 def test_s10_full_has_recipients_and_summary_has_none():
-    assert DIALECT.render((due(REPORT, full=True),)) == (
+    assert DIALECT.render((due(REPORT, full=True),), ACCOUNT) == (
         b'{"batch_id":"01KVT7Q4M8Z2X5B9C3D6F0G1HJ","client_reference":"order-118","statuses":['
         b'{"code":0,"count":2,"recipients":["46701740611","46701740612"],"status":"Delivered"},'
         b'{"code":0,"count":1,"recipients":["46701740613"],"status":"Failed"}],'
         b'"total_message_count":3,"type":"delivery_report_sms"}'
     )
-    assert DIALECT.render((due(REPORT),)) == (
+    assert DIALECT.render((due(REPORT),), ACCOUNT) == (
         b'{"batch_id":"01KVT7Q4M8Z2X5B9C3D6F0G1HJ","client_reference":"order-118","statuses":['
         b'{"code":0,"count":2,"status":"Delivered"},{"code":0,"count":1,"status":"Failed"}],'
         b'"total_message_count":3,"type":"delivery_report_sms"}'
@@ -72,7 +73,7 @@ def test_s10_full_has_recipients_and_summary_has_none():
 
 @pytest.mark.parametrize("facts", [DELIVERED, REPORT, message(Status.DISPATCHED, Reason.ACCEPTED, max_parts=1)])
 def test_s10_keys_are_in_alphabetical_order_compact_and_without_null(facts):
-    body = DIALECT.render((due(facts, full=True),))
+    body = DIALECT.render((due(facts, full=True),), ACCOUNT)
     again = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     assert body == again
     assert b"null" not in body
@@ -80,16 +81,20 @@ def test_s10_keys_are_in_alphabetical_order_compact_and_without_null(facts):
 
 def test_s10_slashes_and_controls_are_written_as_a_javascript_client_would():
     view = DELIVERED._replace(client_reference='a/b "q" \\ \n \x01 \x7f \u2028 é')
-    assert '"client_reference":"a/b \\"q\\" \\\\ \\n \\u0001 \x7f \u2028 é"'.encode() in DIALECT.render((due(view),))
+    assert '"client_reference":"a/b \\"q\\" \\\\ \\n \\u0001 \x7f \u2028 é"'.encode() in DIALECT.render(
+        (due(view),), ACCOUNT
+    )
 
 
 def test_s10_media_types():
-    assert b'"recipient_delivery_report_mms"' in DIALECT.render((due(DELIVERED._replace(kind=ContentKind.MEDIA)),))
-    assert b'"delivery_report_mms"' in DIALECT.render((due(REPORT._replace(kind=ContentKind.MEDIA)),))
+    assert b'"recipient_delivery_report_mms"' in DIALECT.render(
+        (due(DELIVERED._replace(kind=ContentKind.MEDIA)),), ACCOUNT
+    )
+    assert b'"delivery_report_mms"' in DIALECT.render((due(REPORT._replace(kind=ContentKind.MEDIA)),), ACCOUNT)
 
 
 def test_s10_a_callback_is_what_a_reader_would_get():
-    assert DIALECT.render((due(DELIVERED),)) == responses.write_recipient_report(None, DELIVERED).body
+    assert DIALECT.render((due(DELIVERED),), ACCOUNT) == responses.write_recipient_report(None, DELIVERED).body
 
 
 # --- 10.2 signature

@@ -16,17 +16,20 @@ Must not know: vendors' bodies and schedules (the dialect renders, signs and jud
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple, Protocol
 
 from kvitto.callbacks.addresses import AddressPolicy
+from kvitto.callbacks.bundles import take_mates
+from kvitto.callbacks.pace import Pace
 from kvitto.callbacks.post import OnDone, PostFailure, PostRequest, PostResult, header_lines
 from kvitto.core.clock import Clock
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.ids import new_nonce
 from kvitto.core.model import Account, CallbackDue, CallbackResult, CallbackState, MessageView
+from kvitto.core.status import FINAL
 from kvitto.core.urls import BadUrl, parse_target
 from kvitto.dialects.base import Dialect
 from kvitto.store.api import Store
@@ -78,6 +81,10 @@ PAUSE_AT_MOST_S: Final = 60.0
 """How long a 429 may silence an endpoint; its callbacks' own schedule goes on beside it."""
 NEVER_RIGHT: Final = frozenset({PostFailure.BAD_URL, PostFailure.BAD_REQUEST})
 """Failures that another attempt cannot mend."""
+NOTICED_MS: Final = 100
+"""An answer that took less makes no difference to when the first try was."""
+OVERTAKEN: Final = "not told: the message has ended"
+UNTOLD: Final = "not told: the account does not want it"
 UNKNOWN_DIALECT_MS: Final = 3_600_000
 TOO_MANY_REQUESTS: Final = 429
 
@@ -97,11 +104,14 @@ class _Endpoint:
 
     __slots__ = (
         "account_id",
+        "begun",
         "in_flight",
         "limit",
         "listed",
         "name",
+        "pace",
         "paused_until",
+        "second",
         "slow_in_row",
         "successes",
         "waiting",
@@ -117,15 +127,19 @@ class _Endpoint:
         self.slow_in_row = 0
         self.successes = 0  # since the limit last moved, while it is below the setting's
         self.paused_until = 0.0
+        self.second = 0  # of the clock; in it ``begun`` posts were started
+        self.begun = 0
+        self.pace: Pace | None = None  # only while a receiver has asked for fewer requests a second
 
 
 class _Job(PostRequest):
     """One callback in hand; when its turn comes it is the request that posts it, and only then has a request's fields.
 
-    ``key``: callbacks with the same key go one after the other.
+    ``key``: callbacks with the same key go one after the other; ``later``: those behind this one. ``over``: its message
+    has ended meanwhile, what becomes of it changes nothing. ``mates``: those that share its call.
     """
 
-    __slots__ = ("account", "dialect", "due", "endpoint", "key")
+    __slots__ = ("account", "dialect", "due", "endpoint", "key", "later", "mates", "over")
 
     account: Account
     dialect: Dialect
@@ -134,6 +148,9 @@ class _Job(PostRequest):
         self.due = due
         self.endpoint = endpoint
         self.key = key
+        self.later: list[_Job] | None = None
+        self.over = False
+        self.mates: Sequence[_Job] = ()
 
 
 class Outbox:
@@ -163,7 +180,7 @@ class Outbox:
         self._allow_private = allow_private
         self._log = get_logger()
         self._ids: set[int] = set()  # in hand: waiting, in flight, or result not stored
-        self._behind: dict[str, list[_Job] | None] = {}  # key in hand -> jobs that wait for it
+        self._first: dict[str, _Job] = {}  # key in hand -> the job whose turn it is
         self._by_url: dict[tuple[str, str], _Endpoint] = {}
         self._endpoints: dict[tuple[str, str], _Endpoint] = {}
         self._round: deque[_Endpoint] = deque()
@@ -185,6 +202,7 @@ class Outbox:
         self.delivered = 0
         self.postponed = 0
         self.given_up = 0
+        self.dropped = 0
         self.forgotten = 0
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -225,10 +243,10 @@ class Outbox:
                 self._ids.discard(job.due.id)
             endpoint.waiting.clear()
             endpoint.listed = False
-        for behind in self._behind.values():
-            for job in behind or ():
+        for first in self._first.values():
+            for job in first.later or ():
                 self._ids.discard(job.due.id)
-        self._behind.clear()
+        self._first.clear()
         self._round.clear()
 
     # --- taking -------------------------------------------------------------------------------------------------------
@@ -251,7 +269,7 @@ class Outbox:
         """Post these; they are leased to us. One that is in hand already is not taken twice."""
         if not self._open:
             return
-        ids, behind, by_url = self._ids, self._behind, self._by_url
+        ids, firsts, by_url = self._ids, self._first, self._by_url
         for due in callbacks:
             if due.id in ids:
                 continue
@@ -259,16 +277,37 @@ class Outbox:
             facts = due.facts
             key = facts.id if isinstance(facts, MessageView) else facts.batch_id
             job = _Job(due, by_url.get((due.url, due.account_id)) or self._endpoint_of(due), key)
-            if key in behind:
-                self._wait_behind(job)
-            else:
-                behind[key] = None
+            first = firsts.get(key)
+            if first is None:
+                firsts[key] = job
                 self._queue(job)
+            else:
+                self._wait_behind(first, job)
         self._start_posts(self._clock.now())
 
-    def _wait_behind(self, job: _Job) -> None:
-        queue = self._behind[job.key] = self._behind[job.key] or []
-        queue.append(job)
+    def _wait_behind(self, first: _Job, job: _Job) -> None:
+        if first.later is None and _ends(first.due, job.due) and self._supersedes(job.due):
+            first.over = True
+            self._first[job.key] = job
+            self._settle(first.due, OVERTAKEN)
+            self._queue(job)
+            return
+        first.later = first.later or []
+        first.later.append(job)
+
+    def _supersedes(self, due: CallbackDue) -> bool:
+        dialect = self._dialects.get(due.dialect)
+        return dialect is not None and dialect.supersedes
+
+    def _settle(self, due: CallbackDue, why: str) -> None:
+        """It need not be told: write that down without an attempt."""
+        self.dropped += 1
+        self._results.append(
+            CallbackResult(
+                due.id, CallbackState.DONE, self._clock.now(), None, due.first_failed_at, None, why, 0, counts=False
+            )
+        )
+        self._store_soon()
 
     def _endpoint_of(self, due: CallbackDue) -> _Endpoint:
         target = parse_target(due.url)
@@ -311,7 +350,7 @@ class Outbox:
         """Too many wait for an endpoint that hangs: this one comes back when its lease ends, and holds nobody up."""
         self.forgotten += 1
         self._ids.discard(job.due.id)
-        self._release(job.key)
+        self._release(job)
 
     def _list(self, endpoint: _Endpoint) -> None:
         """Let the endpoint take part in the round, if it has something to post and may."""
@@ -338,6 +377,8 @@ class Outbox:
                     self._wait_for_caller(endpoint)
                     continue
                 self._post(endpoint, endpoint.waiting.popleft(), caller, now)
+                if endpoint.pace is not None:
+                    self._hold(endpoint, endpoint.pace, now_s)
             if endpoint.waiting and endpoint.in_flight < endpoint.limit and not endpoint.paused_until:
                 turns.rotate(-1)
             else:
@@ -346,6 +387,8 @@ class Outbox:
 
     def _post(self, endpoint: _Endpoint, job: _Job, caller: _Caller, now: int) -> None:
         due, account = job.due, caller.account
+        if job.over:
+            return
         dialect = self._dialects.get(due.dialect)
         if account is None:
             self._fail(job, now, None, CallbackState.GIVEN_UP, None, "the account is gone")
@@ -354,12 +397,24 @@ class Outbox:
             self._fail(job, now, None, CallbackState.PENDING, now + UNKNOWN_DIALECT_MS, "unknown dialect")
             return
         try:
-            body = job.body = dialect.render((due,))
+            untold = _why_untold(due, dialect, account)
+            if untold is not None:
+                self._settle(due, untold)
+                self._release(job)
+                return
+            dues: tuple[CallbackDue, ...] = (due,)
+            if dialect.most_per_callback > 1:
+                job.mates = take_mates(endpoint.waiting, due, dialect, account)
+                dues = (due, *(mate.due for mate in job.mates))
+            body = job.body = dialect.render(dues, account)
             fields = dialect.headers(due, body, account, nonce=new_nonce(), now=now)
             if fields[:1] != [_JSON] and all(name.lower() != "content-type" for name, _ in fields):
                 fields = [*fields, _JSON]
             job.headers = header_lines(fields)
         except Exception:  # the top of this callback's way out: it can never be rendered, and must not stop the others
+            if job.mates:
+                self._part(endpoint, job)
+                return
             self._log.exception("service.failed", service="outbox", callback_id=due.id)
             self._fail(job, now, None, CallbackState.GIVEN_UP, None, "cannot be rendered")
             return
@@ -372,7 +427,19 @@ class Outbox:
         endpoint.in_flight += 1
         self._in_flight += 1
         self.attempts += 1
+        second = now // 1000
+        if endpoint.second != second:
+            endpoint.second, endpoint.begun = second, 0
+        endpoint.begun += 1
         self._client.start(job, self._on_done)
+
+    def _part(self, endpoint: _Endpoint, job: _Job) -> None:
+        """One of them spoils the call: each goes by itself, at its turn."""
+        jobs = [job, *job.mates]
+        job.mates = ()
+        for one in jobs:
+            one.due = one.due._replace(bundle=one.due.id)
+        endpoint.waiting.extendleft(reversed(jobs))
 
     def _on_done(self, job: PostRequest, result: PostResult) -> None:
         assert isinstance(job, _Job)
@@ -385,9 +452,12 @@ class Outbox:
             endpoint.slow_in_row += 1
             if endpoint.slow_in_row == SLOW_IN_ROW:
                 self._trim(endpoint)
-        if result.failure is PostFailure.STOPPED:
-            self._ids.discard(job.due.id)
-            self._release(job.key)
+        if job.over:
+            pass  # settled already, when its message ended
+        elif result.failure is PostFailure.STOPPED:
+            for one in (job, *job.mates):
+                self._ids.discard(one.due.id)
+                self._release(one)
         else:
             self._judge(job, result, now)
         if endpoint.waiting and not endpoint.listed:
@@ -400,16 +470,21 @@ class Outbox:
         """Let the dialect say what the answer means, and write that down."""
         due, endpoint = job.due, job.endpoint
         answered, failure, detail, body, headers, elapsed_ms, _ = result
+        failed_at = due.first_failed_at
+        if elapsed_ms >= NOTICED_MS and due.first_failed_at is None:
+            due = job.due = due._replace(first_failed_at=now - elapsed_ms)  # schedules count from the first try's begin
         status = answered if failure is None else None
         retry_after_s = _retry_after_s(headers[b"retry-after"], now) if b"retry-after" in headers else None
         decision = job.dialect.judge(due, job.account, status, body, retry_after_s, now)
-        if status == TOO_MANY_REQUESTS:
+        if decision.slower:
+            self._halve_pace(endpoint, elapsed_ms / 1000)
+        elif status == TOO_MANY_REQUESTS:
             self._slow_down(endpoint, retry_after_s)
         elif decision.done and endpoint.limit < self._limits.per_endpoint:
             self._speed_up(endpoint)
         if decision.done:
-            self.delivered += 1
-            done = CallbackResult(due.id, CallbackState.DONE, now, None, due.first_failed_at, status, None, elapsed_ms)
+            self.delivered += 1 + len(job.mates)
+            done = CallbackResult(due.id, CallbackState.DONE, now, None, failed_at, status, None, elapsed_ms)
             self._write_down(job, done)
             return
         error = f"HTTP {status}" if failure is None else f"{failure.value}: {detail}"
@@ -417,7 +492,7 @@ class Outbox:
             self._log.warning("callback.forbidden", callback_id=due.id, error=detail)
         retry_at = None if failure in NEVER_RIGHT else decision.retry_at
         state = CallbackState.GIVEN_UP if retry_at is None else CallbackState.PENDING
-        self._fail(job, now, status, state, retry_at, error, elapsed_ms)
+        self._fail(job, now, status, state, retry_at, error, elapsed_ms, counts=decision.counts)
 
     def _slow_down(self, endpoint: _Endpoint, retry_after_s: float | None) -> None:
         """The receiver says 429: wait as it asks, at least a second, then go on with half as many at once."""
@@ -428,6 +503,23 @@ class Outbox:
         pause_s = min(max(retry_after_s or 0.0, 1.0), PAUSE_AT_MOST_S)
         endpoint.paused_until = self._clock.monotonic() + pause_s
         asyncio.get_running_loop().call_later(pause_s, self._resume, endpoint)
+
+    def _halve_pace(self, endpoint: _Endpoint, elapsed_s: float) -> None:
+        """The receiver wants fewer requests a second, whoever they are for; this one's own wait is in its decision."""
+        now_s = self._clock.monotonic()
+        if endpoint.pace is None:
+            endpoint.pace = Pace(endpoint.begun, now_s)
+        else:
+            endpoint.pace.halve(now_s, now_s - elapsed_s)
+
+    def _hold(self, endpoint: _Endpoint, pace: Pace, now_s: float) -> None:
+        """The next post to this endpoint waits its share of a second."""
+        gap_s = pace.gap_s(now_s)
+        if gap_s is None:
+            endpoint.pace = None
+        elif not endpoint.paused_until:
+            endpoint.paused_until = now_s + gap_s
+            asyncio.get_running_loop().call_later(gap_s, self._resume, endpoint)
 
     def _speed_up(self, endpoint: _Endpoint) -> None:
         """One more at once after as many successes as may be in flight."""
@@ -451,19 +543,32 @@ class Outbox:
         next_at: int | None,
         error: str,
         elapsed_ms: int = 0,
+        *,
+        counts: bool = True,
     ) -> None:
         """Write down an attempt that came to nothing, or that could not be made."""
         due = job.due
         first_failed_at = now if due.first_failed_at is None else due.first_failed_at
-        self._tell_failure(due, state, next_at, error)
+        bundle = due.id if job.mates and due.bundle is None else due.bundle
+        for one in (job, *job.mates):
+            self._tell_failure(one.due, state, next_at, error)
         self._write_down(
-            job, CallbackResult(due.id, state, now, next_at, first_failed_at, status_code, error, elapsed_ms)
+            job,
+            CallbackResult(
+                due.id, state, now, next_at, first_failed_at, status_code, error, elapsed_ms, counts, bundle
+            ),
         )
 
     def _write_down(self, job: _Job, result: CallbackResult) -> None:
         """Keep what came of an attempt until it is stored, and let the next callback of the same message go."""
         self._results.append(result)
-        self._release(job.key)
+        self._release(job)
+        for mate in job.mates:
+            self._results.append(result._replace(id=mate.due.id))
+            self._release(mate)
+        self._store_soon()
+
+    def _store_soon(self) -> None:
         if not self._storing:
             self._storing = True
             asyncio.get_running_loop().call_soon(self._store_results)
@@ -479,13 +584,15 @@ class Outbox:
             self.given_up += 1
             self._log.warning("callback.given_up", callback_id=due.id, attempt=attempt, error=error)
 
-    def _release(self, key: str) -> None:
-        """A callback with this key has ended: the next one may go."""
-        queue = self._behind.pop(key, None)
-        if queue:
-            job = queue.pop(0)
-            self._behind[key] = queue or None
-            self._queue(job)
+    def _release(self, job: _Job) -> None:
+        """It has ended: the next one with its key may go."""
+        later = job.later
+        if later:
+            following = self._first[job.key] = later.pop(0)
+            following.later = later or None
+            self._queue(following)
+        elif self._first.get(job.key) is job:
+            del self._first[job.key]
 
     # --- storing ------------------------------------------------------------------------------------------------------
 
@@ -593,6 +700,20 @@ class Outbox:
             if len(due) < wanted:
                 break
         return poll_s
+
+
+def _why_untold(due: CallbackDue, dialect: Dialect, account: Account) -> str | None:
+    if due.overtaken and dialect.supersedes:
+        return OVERTAKEN
+    return None if dialect.tells(due, account) else UNTOLD
+
+
+def _ends(earlier: CallbackDue, later: CallbackDue) -> bool:
+    """Whether the later one tells the end of a message that the earlier one tells to be on its way."""
+    before, after = earlier.facts, later.facts
+    if not (isinstance(before, MessageView) and isinstance(after, MessageView)):
+        return False
+    return before.status not in FINAL and after.status in FINAL
 
 
 def _retry_after_s(value: bytes | None, now: int) -> float | None:

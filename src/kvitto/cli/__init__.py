@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from kvitto import __version__
-from kvitto.cli import account, config, link, message, receipt, simulate
+from kvitto.cli import account, config, link, message, receipt, simulate, user
 from kvitto.cli.common import complain, exit_code_of
 from kvitto.cli.report import report, trace
 from kvitto.cli.send import send
@@ -28,6 +28,7 @@ cli = typer.Typer(
 )
 cli.command()(serve)
 cli.add_typer(account.commands, name="account")
+cli.add_typer(user.commands, name="user")
 cli.command()(send)
 cli.command()(report)
 cli.command()(trace)

@@ -5,11 +5,13 @@ Next: ``kvitto.cli.account``, ``kvitto.core.model.Account``.
 """
 
 import ipaddress
+import pkgutil
 import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import kvitto.dialects
 from kvitto.core.errors import BadInput
 from kvitto.core.msisdn import clean, is_alphanumeric_sender
 from kvitto.core.text import MAX_PARTS
@@ -94,12 +96,31 @@ def _read_rate(text: str) -> float:
     return float(text)
 
 
+DIALECTS: Final = tuple(sorted(one.name for one in pkgutil.iter_modules(kvitto.dialects.__path__) if one.ispkg))
+"""Every dialect there is: a folder each, of its name."""
+
+
 def _read_zone(text: str) -> str:
     try:
         ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("a name of the IANA time zone database, such as Europe/Stockholm") from None
     return text
+
+
+def _read_word(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(" or ".join(words))
+        return text
+
+    return read
+
+
+def _read_switch(text: str) -> bool:
+    if text.lower() not in ("yes", "no", "true", "false"):
+        raise ValueError("yes or no")
+    return text.lower() in ("yes", "true")
 
 
 FIELDS: Final[dict[str, Field]] = {
@@ -124,6 +145,27 @@ FIELDS: Final[dict[str, Field]] = {
     "quota": Field("messages that may still be sent; unset: no limit", "number", _read_whole(0, 10**15)),
     "retention_days": Field(
         "days that finished batches are kept; unset: store.retention_days", "1 to 36500", _read_whole(1, 36_500)
+    ),
+    "callback_dialect": Field(
+        "in whose words callbacks are told; unset: those of the dialect a batch was sent in",
+        " or ".join(DIALECTS),
+        _read_word(*DIALECTS),
+    ),
+    "final_only": Field("tell ends only, nothing on the way", "yes or no", _read_switch, False),
+    "late_corrections": Field(
+        "tell when a late receipt corrects an end; unset: as the dialect does", "yes or no", _read_switch
+    ),
+    "ack": Field(
+        "what acknowledges a callback in a dialect that asks for a body",
+        "body or http",
+        _read_word("body", "http"),
+        "body",
+    ),
+    "feed": Field(
+        "which ends enter the one-time feed of reports",
+        "all, unpushed or infobip_only",
+        _read_word("all", "unpushed", "infobip_only"),
+        "unpushed",
     ),
     "timezone": Field("local time of dialects that show one", "IANA name", _read_zone, "UTC"),
 }

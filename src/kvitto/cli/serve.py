@@ -15,7 +15,7 @@ from rich.text import Text
 from kvitto.app import App, DemoKeys
 from kvitto.cli.common import CLOCK, ConfigOption, DataOption, JsonOption, load_settings, print_json, read_settings, say
 
-__all__ = ["curl_lines", "serve"]
+__all__ = ["curl_lines", "infobip_lines", "ninebits_lines", "serve"]
 
 SWITCH_S: Final = 0.001
 """How long the event loop may keep the interpreter's lock while the writing thread waits for it: five times less than
@@ -79,7 +79,13 @@ def _announce_links(app: App) -> None:
 
 
 def _announce_demo(url: str, keys: DemoKeys) -> None:
-    pairs = [("Address", url), ("Service plan id", keys.service_plan_id), ("API token", keys.api_token)]
+    pairs = [
+        ("Address", url),
+        ("Service plan id", keys.service_plan_id),
+        ("API token", keys.api_token),
+        ("User name", keys.username),
+        ("Password", keys.password),
+    ]
     lines = [f"{name:<16} {value}" for name, value in pairs]
     if sys.stdout.isatty():
         Console(highlight=False).print(Panel(Text("\n".join(lines)), title="Kvitto", expand=False))
@@ -87,6 +93,12 @@ def _announce_demo(url: str, keys: DemoKeys) -> None:
         say("\n".join(lines))
     say("\nPaste these, one after the other (docs: " + url + "/docs):\n")
     for line in curl_lines(url, keys):
+        say(line + "\n")
+    say("The same account in the Infobip dialect:\n")
+    for line in infobip_lines(url, keys):
+        say(line + "\n")
+    say("The same account in the 9bits dialect:\n")
+    for line in ninebits_lines(url, keys):
         say(line + "\n")
 
 
@@ -102,4 +114,30 @@ def curl_lines(url: str, keys: DemoKeys) -> list[str]:
         f"""BATCH=$(curl -s {base} {auth} {json_type} -d '{body}' | tee /dev/stderr | {find_id}); echo""",
         f"""sleep 1; curl -s "{base}/$BATCH/delivery_report?type=full" {auth}; echo""",
         f"""curl -s "{base}/$BATCH/delivery_report/{DEMO_NUMBERS[0]}" {auth}; echo""",
+    ]
+
+
+def infobip_lines(url: str, keys: DemoKeys) -> list[str]:
+    """Two lines to paste: send in the Infobip dialect, and take the report, which is there once."""
+    auth = f"-H 'Authorization: App {keys.api_token}'"
+    destinations = f'[{{"to":"{DEMO_NUMBERS[0]}"}}]'
+    text = '"content":{"text":"Your parcel is here"}'
+    body = f'{{"messages":[{{"sender":"Kvitto","destinations":{destinations},{text}}}]}}'
+    find_id = """sed 's/.*"bulkId":"\\([^"]*\\)".*/\\1/'"""
+    return [
+        f"""BULK=$(curl -s {url}/sms/3/messages {auth} -H 'Content-Type: application/json' -d '{body}' """
+        f"""| tee /dev/stderr | {find_id}); echo""",
+        f"""sleep 1; curl -s "{url}/sms/1/reports?bulkId=$BULK" {auth}; echo""",
+    ]
+
+
+def ninebits_lines(url: str, keys: DemoKeys) -> list[str]:
+    """Two lines to paste: send in the 9bits dialect, and fetch the reports."""
+    auth = f"-H 'Authorization: Bearer {keys.api_token}'"
+    body = f'{{"from":"Kvitto","to":["{DEMO_NUMBERS[0]}"],"content":"Your parcel is here"}}'
+    find_id = """sed 's/.*"reference_id":"\\([^"]*\\)".*/\\1/'"""
+    return [
+        f"""REF=$(curl -s {url}/ng/v1/sendsms {auth} -H 'Content-Type: application/json' -d '{body}' """
+        f"""| tee /dev/stderr | {find_id}); echo""",
+        f"""sleep 1; curl -s "{url}/ng/v1/deliveryreports/$REF" {auth}; echo""",
     ]

@@ -31,6 +31,7 @@ __all__ = [
     "Feed",
     "FeedFilter",
     "FeedPage",
+    "FrozenAnswer",
     "LogFilter",
     "LogPage",
     "MessageFilter",
@@ -39,6 +40,7 @@ __all__ = [
     "NewBatch",
     "NewMessage",
     "Notify",
+    "Once",
     "Own",
     "PartKey",
     "ReceiptOutcome",
@@ -183,7 +185,7 @@ class Account:
 
 
 class Batch(NamedTuple):
-    """One request's worth of messages, as stored. ``recipients``: as accepted, distinct, in the order sent.
+    """One request's worth of messages, as stored. ``recipients``: as accepted, one for each message, in the order sent.
 
     ``send_at`` is None when nothing was asked or it lay in the past. ``message_count``: messages, one per recipient.
     ``client_id``: as the customer named it. ``paused_at``: None unless the customer holds it back.
@@ -254,7 +256,8 @@ class NewBatch(NamedTuple):
 
     ``routes``: the link's name, "" for any; one for all, or one for each message. ``spacing_ms``: at least so long
     between two messages. ``refused``: in what comes back, the ``client_id``s of messages that were not stored, because
-    the account had used the id before.
+    the account had used the id before, or another message of the request has it (that one stands in ``messages``).
+    ``messages`` are then those that were stored. ``apart``: messages have ids or texts of their own.
     """
 
     batch: Batch
@@ -262,6 +265,29 @@ class NewBatch(NamedTuple):
     routes: list[str] | str = ""
     spacing_ms: float | None = None
     refused: frozenset[str] = frozenset()
+    apart: bool = False
+    once: "Once | None" = None
+
+
+class FrozenAnswer(NamedTuple):
+    """An HTTP answer as it was given the first time, to be given again (P7)."""
+
+    status: int
+    body: bytes
+    content_type: str
+    headers: tuple[tuple[str, str], ...]
+
+
+class Once(NamedTuple):
+    """The customer's word that this request is one and the same whenever it comes with this ``key`` (P7).
+
+    ``fingerprint``: of all that was asked; another one under the same key is another request. ``freeze``: renders the
+    answer to what was stored, in the transaction that stores it; pure.
+    """
+
+    key: str
+    fingerprint: str
+    freeze: "Callable[[NewBatch], FrozenAnswer]"
 
 
 class PartKey(NamedTuple):
@@ -484,8 +510,9 @@ class CallbackState(StrEnum):
 class CallbackDue(NamedTuple):
     """One callback to post now: ``facts`` are frozen at the change that caused it.
 
-    ``full``: a batch report is to show its recipients. ``attempts``: made so far. ``first_failed_at``: None until one
-    failed.
+    ``full``: a batch report is to show its recipients. ``attempts``: made so far. ``first_failed_at``: when the first
+    of those that failed was begun, None until one failed. ``overtaken``: the message has ended since. ``bundle``: those
+    with the same number were tried in one call, and will be again.
     """
 
     id: int
@@ -497,10 +524,15 @@ class CallbackDue(NamedTuple):
     attempts: int
     created_at: int
     first_failed_at: int | None
+    overtaken: bool = False
+    bundle: int | None = None
 
 
 class CallbackResult(NamedTuple):
-    """What one attempt came to. ``next_attempt_at`` is None when the callback is finished, well or not."""
+    """What one attempt came to. ``next_attempt_at`` is None when the callback is finished, well or not.
+
+    ``counts``: False where no attempt was made, or it was only put off. ``bundle``: of those that shared the call.
+    """
 
     id: int
     state: CallbackState
@@ -510,3 +542,5 @@ class CallbackResult(NamedTuple):
     status_code: int | None
     error: str | None
     elapsed_ms: int
+    counts: bool = True
+    bundle: int | None = None

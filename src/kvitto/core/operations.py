@@ -15,6 +15,7 @@ from kvitto.core.status import Reason, Status, StatusError
 
 __all__ = [
     "Cancel",
+    "CloseSession",
     "DryRun",
     "DryRunRecipient",
     "DryRunResult",
@@ -147,8 +148,8 @@ class ListReports:
 class ListBatchMessages:
     """The messages of a batch in the order sent, final or not, as they stand; ``page`` from 0. Result: ``MessagePage``.
 
-    ``batch_id``: ours or the customer's own. ``recipient``: only those to this number. ``shows``: as in
-    ``MessageFilter``.
+    ``batch_id``: ours. ``recipient``: only those to this number. ``shows``, ``first_final``: as in ``MessageFilter``.
+    ``told``: what the dialect's ``write`` wants to know again.
     """
 
     batch_id: str
@@ -156,18 +157,22 @@ class ListBatchMessages:
     shows: Callable[[Status, Reason, StatusError], bool] | None
     page: int
     page_size: int
+    first_final: bool = False
+    told: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeReports:
     """Take unread reports out of the account's one-time feed, newest first; ``peek``: leave them unread.
 
-    Result: ``FeedPage``. What was taken is gone for good once the answer has been written (P16).
+    Result: ``FeedPage``. What was taken is gone for good once the answer has been written (P16). ``shows``: as in
+    ``Send``.
     """
 
     filter: FeedFilter
     limit: int
     peek: bool = False
+    shows: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,10 +192,11 @@ class ListLog:
 class FetchSchedule:
     """When a scheduled batch leaves, and where it stands. ``batch_id``: ours or the customer's own.
 
-    Result: ``Schedule``; a batch that was never scheduled is not found.
+    Result: ``Schedule``; a batch that was never scheduled is not found. ``shows``: as in ``Send``.
     """
 
     batch_id: str
+    shows: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,12 +204,13 @@ class Reschedule:
     """Move a scheduled batch, or pause (PAUSED), resume (PENDING) or cancel (CANCELLED) it. Result: ``Schedule``.
 
     ``batch_id``: ours or the customer's own. ``send_at``, ``state``: None for what stays. What has left is not called
-    back: ALREADY_DISPATCHED.
+    back: ALREADY_DISPATCHED. ``shows``: as in ``Send``.
     """
 
     batch_id: str
     send_at: int | None = None
     state: ScheduleState | None = None
+    shows: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +223,13 @@ class OpenSession:
     username: str
     password: str
     lifetime_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseSession:
+    """End the session that ``token`` opened; any other token stays as it is. Result: None."""
+
+    token: str
 
 
 class Session(NamedTuple):
@@ -242,4 +256,5 @@ Operation = (
     | FetchSchedule
     | Reschedule
     | OpenSession
+    | CloseSession
 )

@@ -187,7 +187,10 @@ class PartRecord(NamedTuple):
 
 
 class Message(NamedTuple):
-    """The status record of one recipient's message; ``since_at``, ``done_at`` in ms UTC."""
+    """The status record of one recipient's message; ``since_at``, ``done_at`` in ms UTC.
+
+    ``decided_by``: the part that brought it to its final status (R38); 0 when no part did, or it is not final.
+    """
 
     status: Status
     reason: Reason
@@ -196,6 +199,7 @@ class Message(NamedTuple):
     done_at: int | None = None
     error: StatusError = NO_ERROR
     notes: Note = Note.NONE
+    decided_by: int = 0
 
 
 # --- events -------------------------------------------------------------------------------------------------------
@@ -320,12 +324,13 @@ MOVES: Final[Mapping[tuple[Status, Status], MoveKind]] = _moves()
 
 
 class Move(NamedTuple):
-    """Where the parts say the recipient should be."""
+    """Where the parts say the recipient should be; ``part_no``: the part that says so, 0 for none alone."""
 
     status: Status
     reason: Reason
     done_at: int | None
     error: StatusError
+    part_no: int = 0
 
 
 class Outcome(NamedTuple):
@@ -432,7 +437,7 @@ def _proposal(status: Status, parts: tuple[PartRecord, ...], latest: PartRecord)
         return _as_move(min(decided or failing, key=lambda part: (part.since_at, part.part_no)))
     if all(part.status is Status.DELIVERED for part in parts):
         last = max(parts, key=lambda part: (part.done_at or part.since_at, part.part_no))
-        return Move(Status.DELIVERED, Reason.DELIVERED, last.done_at, last.error)
+        return Move(Status.DELIVERED, Reason.DELIVERED, last.done_at, last.error, last.part_no)
     if all(part.status in FINAL for part in parts):
         return _as_move(max((p for p in parts if p.status is Status.UNKNOWN), key=lambda part: part.since_at))
     if all(part.state is PartState.ACCEPTED for part in parts):
@@ -442,7 +447,9 @@ def _proposal(status: Status, parts: tuple[PartRecord, ...], latest: PartRecord)
 
 def _as_move(part: PartRecord) -> Move:
     if part.status is not Status.QUEUED:
-        return Move(part.status, part.reason, part.done_at if part.status in FINAL else None, part.error)
+        if part.status in FINAL:
+            return Move(part.status, part.reason, part.done_at, part.error, part.part_no)
+        return Move(part.status, part.reason, None, part.error)
     return _queued((part,), part)
 
 
@@ -476,7 +483,7 @@ def _move(
         notes = message.notes
         if note or kind is MoveKind.CORRECT:
             notes |= note | (Note.LATE if kind is MoveKind.CORRECT else Note.NONE)
-        return Outcome(Message(to.status, to.reason, at, parts, to.done_at, to.error, notes), kind, part)
+        return Outcome(Message(to.status, to.reason, at, parts, to.done_at, to.error, notes, to.part_no), kind, part)
     if kind is MoveKind.REFINE:
         return Outcome(message._replace(parts=parts, reason=to.reason, error=to.error), kind, part)
     if kind is MoveKind.CONFLICT:

@@ -21,7 +21,9 @@ class Call(NamedTuple):
     """One HTTP request as a dialect sees it; ``headers`` have their names in lower case.
 
     ``params``: from the path, percent-decoded ("+" stays). ``query``: decoded, "+" is a space.
-    ``content_type``: the media type in lower case, without parameters; "" when absent. ``now``: ms UTC.
+    ``content_type``: the media type in lower case, without parameters; "" when absent. ``now``: ms UTC. ``path``: still
+    percent-encoded; for those who word a refusal by where the call went. ``peer``: the client's address, for limits
+    alone.
     """
 
     method: str
@@ -31,6 +33,8 @@ class Call(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     now: int
+    path: str = ""
+    peer: str = ""
 
 
 class Answer(NamedTuple):
@@ -74,14 +78,21 @@ class Problem(StrEnum):
     UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
     KEY_REUSED = "key_reused"  # an Idempotency-Key that came with another body before (P7)
+    INVALID_KEY = "invalid_key"  # an Idempotency-Key that is none
     INVALID_CURSOR = "invalid_cursor"
 
 
 class RetryDecision(NamedTuple):
-    """What a receiver's answer means: done; or, if not, when to try again (ms UTC), None for never."""
+    """What a receiver's answer means: done; or, if not, when to try again (ms UTC), None for never.
+
+    ``counts``: False for a try that the receiver only put off; the schedule does not see it. ``slower``: the receiver
+    wants fewer requests a second from now on.
+    """
 
     done: bool
     retry_at: int | None
+    counts: bool = True
+    slower: bool = False
 
 
 class Route(NamedTuple):
@@ -130,6 +141,10 @@ class Dialect(Protocol):
     def most_per_callback(self) -> int:
         """How many messages' reports one callback may carry; 1 where a callback is one report."""
 
+    @property
+    def supersedes(self) -> bool:
+        """Whether a change on the way that is still untold is dropped once its message has ended."""
+
     def credentials(self, call: Call) -> Credentials | None:
         """Return what the caller presents; None when there is nothing to check."""
 
@@ -161,8 +176,11 @@ class Dialect(Protocol):
     def together(self, due: CallbackDue) -> Hashable:
         """What callbacks to one URL must have in common to share a call; asked where ``most_per_callback`` > 1."""
 
-    def render(self, dues: Sequence[CallbackDue]) -> bytes:
-        """Return the body of one call: the same octets for the same facts, every time."""
+    def render(self, dues: Sequence[CallbackDue], account: Account) -> bytes:
+        """Return the body of one call: the same octets for the same facts, every time.
+
+        ``account``: for its time zone, where a dialect shows local time.
+        """
 
     def headers(
         self, due: CallbackDue, body: bytes, account: Account, *, nonce: str, now: int

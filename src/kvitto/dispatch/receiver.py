@@ -169,7 +169,7 @@ class Receiver:
         self._open.discard(batch)
         error = None if future.cancelled() else future.exception()
         if future.cancelled() or isinstance(error, StoreUnavailable):
-            self._answer(batch.asking, _SEND_AGAIN, "not stored")
+            self._answer(batch.asking, _SEND_AGAIN, f"not stored: {error or 'the store stops'}")
         elif error is not None:
             self._failed(batch, error)
         else:

@@ -14,11 +14,12 @@ from itertools import repeat
 from typing import Final, NamedTuple
 
 from kvitto.core.ids import first_message_id, message_ids
-from kvitto.core.model import Account, Batch, Content, ContentKind, NewBatch, NewMessage, Notify, Submission
+from kvitto.core.model import Account, Batch, Content, ContentKind, Feed, NewBatch, NewMessage, Notify, Own, Submission
 from kvitto.core.msisdn import clean
 from kvitto.core.operations import DryRunRecipient, DryRunResult
 from kvitto.core.status import Reason
 from kvitto.core.text import MAX_PARTS, Unmatched, count_parts, is_gsm, substitute, truncate
+from kvitto.core.window import next_opening
 from kvitto.dialects.base import Problem
 
 __all__ = ["Denial", "RouteFor", "plan", "preview"]
@@ -30,6 +31,13 @@ Parameters = Mapping[str, Mapping[str, str]]
 
 _DEFAULT: Final = "default"
 _ONE_PART_ANYHOW: Final = 70
+
+
+_FEEDS: Final[Mapping[tuple[str, Feed], Feed]] = {
+    ("all", Feed.PUSHED): Feed.OWN,
+    ("infobip_only", Feed.OTHER): Feed.NEVER,
+}
+"""What the account's rule makes of a message's way to the feed (docs/status.md 8); all others stay."""
 
 
 class Denial(NamedTuple):
@@ -49,11 +57,13 @@ def plan(
     created_at: int | None = None,
     *,
     notify: Notify | None = None,
+    notify_more: Sequence[Notify] = (),
 ) -> NewBatch | Denial:
     """Make the batch that this submission asks for, as the store is to keep it.
 
     ``route_for`` None: every link takes everything. ``created_at``: of the batch that this one replaces; its id and
-    first instant stay. ``notify``: which changes are called back, where that is not simply what the submission says.
+    first instant stay. ``notify``: which changes are called back, where that is not simply what the submission says;
+    ``notify_more``: the same for each of ``submission.more``.
     Returns: a Denial for NO_SENDER, SENDER_NOT_ALLOWED or NO_CALLBACK_URL.
     """
     sender = submission.sender or account.default_from
@@ -84,18 +94,25 @@ def plan(
         submission.feedback,
         submission.extra,
         submission.client_id,
-        submission.feed,
+        _FEEDS.get((account.feed, submission.feed), submission.feed),
         submission.window,
         None,
         account.callback_dialect,
     )
-    messages = _messages(batch, account)
+    messages = _messages(batch_id, submission.recipients, submission.content, account)
+    apart = bool(submission.client_ids or submission.more)
+    if apart:
+        told = notify_more or [text.notify or Notify.NONE for text in submission.more]
+        texts = _further_texts(submission.more, told, account, now)
+        if isinstance(texts, Denial):
+            return texts
+        batch, messages = _gather(batch, submission, texts, messages, account)
     routes: list[str] | str = ""
     if route_for is not None:
         messages, routes = _route(messages, route_for, account.name)
     if account.blocked_numbers:
         messages = _block(messages, account.blocked_numbers)
-    return NewBatch(batch, messages, routes, submission.spacing_ms)
+    return NewBatch(batch, messages, routes, submission.spacing_ms, frozenset(), apart)
 
 
 def preview(submission: Submission, account: Account, *, per_recipient: bool, limit: int) -> DryRunResult | Denial:
@@ -136,7 +153,15 @@ def _sender_refusal(account: Account, sender: str | None) -> Denial | None:
 
 
 def _expire_at(submission: Submission, start: int) -> int:
-    """When validity ends: counted from ``start``, never later than the dialect's longest (docs/status.md 7)."""
+    """When validity ends: counted from ``start``, never later than the dialect's longest (docs/status.md 7).
+
+    What is to leave later than that by its window or spacing has its validity from the last one's time.
+    """
+    if submission.window is not None or submission.spacing_ms is not None:
+        later = next_opening(submission.window, start) - start
+        later += int((submission.spacing_ms or 0) * (len(submission.recipients) - 1))
+        submission = submission._replace(window=None, spacing_ms=None)
+        return _expire_at(submission, start) + later
     if submission.expire_at is None:
         return start + submission.validity_default_ms
     return min(submission.expire_at, start + submission.validity_max_ms)
@@ -145,16 +170,16 @@ def _expire_at(submission: Submission, start: int) -> int:
 # --- the messages ---------------------------------------------------------------------------------------------------
 
 
-def _messages(batch: Batch, account: Account) -> list[NewMessage]:
-    content = batch.content
+def _messages(
+    batch_id: str, recipients: Sequence[str], content: Content, account: Account, start: int = 1
+) -> list[NewMessage]:
     limit = min(content.max_parts or account.max_parts or MAX_PARTS, MAX_PARTS)
     if content.parameters and "${" in content.text:
-        return _own_texts(batch, limit)
-    recipients = batch.recipients
+        return _own_texts(batch_id, recipients, content, limit, start)
     parts, abort = _weigh(content, limit)
-    if len(recipients) == 1:
-        return [NewMessage(first_message_id(batch.id), recipients[0], parts, None, abort)]
-    ids = message_ids(batch.id, len(recipients))
+    if len(recipients) == 1 and start == 1:
+        return [NewMessage(first_message_id(batch_id), recipients[0], parts, None, abort)]
+    ids = message_ids(batch_id, len(recipients), start)
     # One call into C a message: for a thousand recipients this is the whole cost of admission.
     none = repeat(None)
     return list(
@@ -179,13 +204,12 @@ def _weigh_text(text: str, *, truncated: bool, limit: int) -> tuple[int, Reason 
     return parts, Reason.TOO_MANY_PARTS if parts > limit else None
 
 
-def _own_texts(batch: Batch, limit: int) -> list[NewMessage]:
+def _own_texts(batch_id: str, recipients: Sequence[str], content: Content, limit: int, start: int) -> list[NewMessage]:
     """A text for each recipient, its placeholders filled (docs/dialects/sinch.md 5)."""
-    content = batch.content
     parameters = _by_number(content.parameters)
     media = content.kind is ContentKind.MEDIA
     messages = []
-    for message_id, recipient in zip(message_ids(batch.id, len(batch.recipients)), batch.recipients, strict=True):
+    for message_id, recipient in zip(message_ids(batch_id, len(recipients), start), recipients, strict=True):
         text = substitute(content.text, parameters, recipient)
         if isinstance(text, Unmatched):
             messages.append(NewMessage(message_id, recipient, 1, None, Reason.UNMATCHED_PARAMETER))
@@ -204,6 +228,56 @@ def _by_number(parameters: Parameters) -> Parameters:
         key: {number if number == _DEFAULT else clean(number) or number: value for number, value in values.items()}
         for key, values in parameters.items()
     }
+
+
+# --- several texts, and messages with ids of their own -----------------------------------------------------------
+
+
+def _further_texts(
+    more: Sequence[Submission], told: Sequence[Notify], account: Account, now: int
+) -> list[tuple[Submission, Own]] | Denial:
+    """What the messages of each further text will have of their own (ADR 0014)."""
+    texts = []
+    for text, notify in zip(more, told, strict=True):
+        sender = text.sender or account.default_from
+        denial = _refusal(text, account, sender, notify)
+        if denial is not None:
+            return denial
+        send_at = text.send_at if text.send_at is not None and text.send_at > now else None
+        own = Own(
+            sender,
+            text.content,
+            notify,
+            text.callback_url,
+            text.client_reference,
+            send_at,
+            _expire_at(text, now if send_at is None else send_at),
+            text.extra,
+            _FEEDS.get((account.feed, text.feed), text.feed),
+            text.window,
+        )
+        texts.append((text, own))
+    return texts
+
+
+def _gather(
+    batch: Batch,
+    submission: Submission,
+    texts: Sequence[tuple[Submission, Own]],
+    messages: list[NewMessage],
+    account: Account,
+) -> tuple[Batch, list[NewMessage]]:
+    """One batch of all texts, with one range of ids."""
+    gathered = _named(messages, submission.client_ids, None)
+    for text, own in texts:
+        further = _messages(batch.id, text.recipients, text.content, account, len(gathered) + 1)
+        gathered.extend(_named(further, text.client_ids, own))
+    return batch._replace(recipients=tuple(one.recipient for one in gathered)), gathered
+
+
+def _named(messages: list[NewMessage], client_ids: Sequence[str | None], own: Own | None) -> list[NewMessage]:
+    names = client_ids or [None] * len(messages)
+    return [one._replace(client_id=name, own=own) for one, name in zip(messages, names, strict=True)]
 
 
 def _route(

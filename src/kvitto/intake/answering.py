@@ -9,7 +9,7 @@ tells the whole.
 import asyncio
 import functools
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from math import inf
 from typing import cast
 
@@ -22,6 +22,9 @@ __all__ = ["Answering"]
 # Read for every request: a name of the module costs half of what a member of the class does.
 IDLE, DEAF = Phase.IDLE, Phase.DEAF
 
+LOOK_S = 0.001
+"""When to look again whether an answer that somebody wants to know of has left."""
+
 
 class Answering(asyncio.Protocol):
     """See the module. ``deadline_s`` and ``write_deadline_s``: instants of the monotonic clock, for the sweep."""
@@ -29,6 +32,7 @@ class Answering(asyncio.Protocol):
     __slots__ = (
         "_backlog",
         "_busy",
+        "_deserted",
         "_ended",
         "_held",
         "_lingering",
@@ -38,6 +42,7 @@ class Answering(asyncio.Protocol):
         "_queue",
         "_reading",
         "_refusal",
+        "_sending",
         "_shared",
         "_transport",
         "_writable",
@@ -57,10 +62,12 @@ class Answering(asyncio.Protocol):
         self._reading = True
         self._ended = False
         self._busy = False
+        self._deserted = False  # the client's end of stream came before its answer was there
         self._held = 0
         self._lingering = False
         self._writable: asyncio.Future[None] | None = None
         self._refusal: Refusal | None = None
+        self._sending: list[Callable[[bool], None]] = []  # who wants to know when what was written is sent
         self.deadline_s = inf
         self.write_deadline_s = inf
 
@@ -122,6 +129,8 @@ class Answering(asyncio.Protocol):
         slot.response = response
         queue = self._queue
         if not queue or slot is not queue[0]:
+            if response.on_sent is not None and slot not in queue:
+                self._tell_sent([response.on_sent], False)  # the connection is gone
             return
         if (
             self._phase is IDLE
@@ -130,7 +139,7 @@ class Answering(asyncio.Protocol):
             and slot.request is not None
             and slot.request.head is not None  # plain: HTTP/1.1, to be kept alive, not HEAD
             and not (self._busy or self._parsed or self._backlog or self._out or self._ended or self._shared.stopping)
-            and not (response.headers or response.stream)
+            and not (response.headers or response.stream or response.on_sent)
         ):
             # As _advance and _go_on would do, in short.
             queue.clear()
@@ -176,6 +185,11 @@ class Answering(asyncio.Protocol):
             failed = self._failed(cast(Request, request), exc)
             octets = self._shared.writer.render(failed, request, close)
         self._out.append(octets)
+        if response.on_sent is not None:
+            if self._deserted:  # perhaps it only sends no more; more likely it has gone: nobody can know
+                self._tell_sent([response.on_sent], False)
+            else:
+                self._sending.append(response.on_sent)
         self._after_answer(close)
 
     def _after_answer(self, close: bool) -> None:
@@ -197,14 +211,42 @@ class Answering(asyncio.Protocol):
         """Write what is ready in one go, and close when that was the last."""
         out = self._out
         if out:
+            if self._sending:
+                self._transport.set_write_buffer_limits(0)  # to be told when the last octet has left
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
+            if self._sending:
+                self._look_sent()
         ended = self._ended or (self._shared.stopping and self._phase is IDLE)
-        if ended and not (self._queue or self._parsed or self._backlog or self._lingering):
+        if ended and not (self._queue or self._parsed or self._backlog or self._lingering or self._sending):
             if self._refusal is None:
                 self._transport.close()
             else:
                 self._linger()
+
+    def _look_sent(self) -> None:
+        """Has the system taken all that was written? Asked after a write, and when the buffer has run empty.
+
+        Some event loops write at the end of their turn, and say nothing when all of it has left at once: hence the
+        second look. Who closes waits for this one.
+        """
+        if not self._sending or self._transport.is_closing():
+            return  # told already, or ``connection_lost`` tells
+        if self._transport.get_write_buffer_size() == 0:
+            waiting, self._sending = self._sending, []
+            self._transport.set_write_buffer_limits()
+            self._tell_sent(waiting, True)
+            if self._ended or self._shared.stopping:
+                self._shared.loop.call_soon(self._flush)
+        elif self._writable is None:  # else ``resume_writing`` looks
+            self._shared.loop.call_later(LOOK_S, self._look_sent)
+
+    def _tell_sent(self, waiting: list[Callable[[bool], None]], sent: bool) -> None:
+        for told in waiting:
+            try:
+                told(sent)
+            except Exception as exc:  # the top of this answer's way out
+                self._shared.loop.call_exception_handler({"message": "on_sent failed", "exception": exc})
 
     async def _stream(self, slot: Slot, response: Response, stream: AsyncIterator[bytes]) -> None:
         """Send a streamed body. When its source fails the connection is cut: the client sees that it is not whole."""

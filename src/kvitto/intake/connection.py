@@ -129,9 +129,13 @@ class Connection(Answering):
         self._phase = DEAF
         self._backlog.clear()
         self._release_body()
+        unsent, self._sending = self._sending, []
         for slot in self._queue:
             if slot.streaming is not None:
                 slot.streaming.cancel()
+            if slot.response is not None and slot.response.on_sent is not None:
+                unsent.append(slot.response.on_sent)
+        self._tell_sent(unsent, False)
         self._queue.clear()
         self._parsed.clear()
         self.resume_writing()
@@ -229,8 +233,8 @@ class Connection(Answering):
 
     def eof_received(self) -> bool:
         """The client has sent its last octet. It may still want its answers (``printf ... | nc``)."""
-        self._ended = True
-        waiting = self._queue or self._parsed or self._backlog
+        self._ended = self._deserted = True
+        waiting = self._queue or self._parsed or self._backlog or self._sending
         return bool(waiting) and not self._lingering and self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
@@ -247,6 +251,8 @@ class Connection(Answering):
             if not self._writable.done():
                 self._writable.set_result(None)
             self._writable = None
+            if self._sending:
+                self._look_sent()
             self._go_on()
 
     # ---- the sweep and the server call these
@@ -265,7 +271,7 @@ class Connection(Answering):
 
     def close_if_idle(self) -> None:
         """The server stops: a connection without a request in hand may go."""
-        if self._phase is IDLE and not (self._queue or self._parsed or self._backlog):
+        if self._phase is IDLE and not (self._queue or self._parsed or self._backlog or self._sending):
             self._transport.close()
 
     def abort(self) -> None:

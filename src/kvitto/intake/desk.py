@@ -7,26 +7,37 @@ desk.
 Must not know: HTTP, a vendor's words. Next: ``kvitto.intake.admit``, ``kvitto.store.api``.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
+from kvitto.core.errors import StoreUnavailable
 from kvitto.core.ids import IdMaker
-from kvitto.core.model import Account, Batch, NewBatch, Notify, Submission
+from kvitto.core.model import Account, Batch, FeedPage, FrozenAnswer, NewBatch, Notify, Once, Schedule, Submission
 from kvitto.core.operations import (
     Cancel,
+    CloseSession,
     DryRun,
     FetchBatch,
     FetchBatchReport,
     FetchRecipientReport,
+    FetchSchedule,
     ListBatches,
+    ListBatchMessages,
+    ListLog,
     ListReports,
+    OpenSession,
     Operation,
     RecordFeedback,
+    Reschedule,
     Revise,
     Send,
+    TakeReports,
 )
 from kvitto.dialects.base import Dialect, Problem
 from kvitto.intake.admit import Denial, RouteFor, plan, preview
+from kvitto.intake.sessions import Sessions
 from kvitto.store.api import AdmissionRefused, Store
 
 __all__ = ["Desk", "NotifyOf", "settle", "told_by"]
@@ -44,16 +55,25 @@ _NO_BATCH: Final = Denial(Problem.NOT_FOUND, "batch: unknown")
 _NO_REPORT: Final = Denial(Problem.NOT_FOUND, "batch or recipient: unknown")
 _DISPATCHED: Final = Denial(Problem.ALREADY_DISPATCHED, "batch: dispatch has begun")
 _CANCELLED: Final = Denial(Problem.ALREADY_DISPATCHED, "batch: it was cancelled")
+_NO_SCHEDULE: Final = Denial(Problem.NOT_FOUND, "batch: unknown, or never scheduled")
+_NO_SESSIONS: Final = Denial(Problem.UNAUTHORIZED, "this desk opens no sessions")
+_HANDING_TRIES: Final = 60
+"""A store that is away is told once a second that reports were handed over; after that they come again."""
+_HANDING_PAUSE_S: Final = 1.0
 _ADMISSIONS: Final = {
     "quota": Denial(Problem.QUOTA_SPENT, "to: more recipients than the account's quota has left"),
+    "key_reused": Denial(Problem.KEY_REUSED, "Idempotency-Key: used before for another request"),
     "disabled": Denial(Problem.ACCOUNT_DISABLED, "the account is disabled"),
 }
 
 _OUTCOMES: Final = {"not_found": _NO_BATCH, "already_dispatched": _DISPATCHED, "quota": _ADMISSIONS["quota"]}
 
 
-def settle(stored: NewBatch | AdmissionRefused) -> NewBatch | Denial:
-    """Say what ``Desk.send``'s ``done`` got: the batch with its messages, or why the store did not take it."""
+def settle(stored: NewBatch | AdmissionRefused | FrozenAnswer) -> NewBatch | Denial | FrozenAnswer:
+    """Say what ``Desk.send``'s ``done`` got: the batch with its messages, or why the store did not take it.
+
+    A send with ``once`` may also have got the answer that was given before.
+    """
     if type(stored) is AdmissionRefused:
         return _ADMISSIONS.get(stored.reason) or Denial(Problem.UNAUTHORIZED, "the account is gone")
     return stored  # type: ignore[return-value]  # narrowed by type identity, which is cheaper than isinstance here
@@ -80,8 +100,10 @@ class Desk:
         route_for: RouteFor | None = None,
         notify_of: NotifyOf | None = None,
         on_work: Callable[[], None] | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         self._store = store
+        self._sessions = sessions
         self._notify_of = notify_of
         self._ids = ids
         self._route_for = route_for
@@ -97,13 +119,21 @@ class Desk:
             FetchBatchReport: self._fetch_batch_report,
             FetchRecipientReport: self._fetch_recipient_report,
             ListReports: self._list_reports,
+            ListBatchMessages: self._list_batch_messages,
+            TakeReports: self._take_reports,
+            ListLog: self._list_log,
+            FetchSchedule: self._fetch_schedule,
+            Reschedule: self._reschedule,
+            CloseSession: self._close_session,
         }
 
     def set_routes(self, route_for: RouteFor | None) -> None:
         """Route by other rules from now on."""
         self._route_for = route_for
 
-    def send(self, submission: Submission, account: Account, now: int, done: Done) -> Denial | None:
+    def send(
+        self, submission: Submission, account: Account, now: int, done: Done, once: Once | None = None
+    ) -> Denial | None:
         """Plan and store a batch; ``done`` is called after the commit (P1): read what it gets with ``settle``.
 
         Returns a Denial where the plan failed; ``done`` is not called then. It gets StoreUnavailable when nothing
@@ -112,32 +142,54 @@ class Desk:
         planned = self._plan(submission, account, now)
         if type(planned) is Denial:
             return planned
-        self._store.accept_batch_hot(planned, done)  # type: ignore[arg-type]  # narrowed as in settle
+        new: NewBatch = planned  # type: ignore[assignment]  # narrowed as in settle
+        self._store.accept_batch_hot(new if once is None else new._replace(once=once), done)
         return None
+
+    async def send_once(
+        self, submission: Submission, account: Account, now: int, once: Once | None
+    ) -> NewBatch | Denial | FrozenAnswer:
+        """As ``send``, for those who can wait. Raises: StoreUnavailable."""
+        planned = self._plan(submission, account, now)
+        if isinstance(planned, Denial):
+            return planned
+        settled = settle(await self._store.accept_batch(planned._replace(once=once)))
+        self.worked()
+        return settled
 
     def _plan(self, submission: Submission, account: Account, now: int) -> NewBatch | Denial:
         notify = self._notify_of(submission, account) if self._notify_of is not None else None
-        return plan(submission, account, now, self._ids.new(), self._route_for, notify=notify)
+        more = self._notify_more(submission, account) if submission.more else ()
+        return plan(submission, account, now, self._ids.new(), self._route_for, notify=notify, notify_more=more)
+
+    def _notify_more(self, submission: Submission, account: Account) -> list[Notify]:
+        if self._notify_of is None:
+            return []
+        return [self._notify_of(text, account) for text in submission.more]
 
     def worked(self) -> None:
         """Tell the links that there may be work: ``send``'s ``done`` calls this."""
         if self._on_work is not None:
             self._on_work()
 
-    async def perform(self, operation: Operation, account: Account, now: int) -> Any:
+    async def perform(self, operation: Operation, account: Account, now: int, peer: str = "") -> Any:
         """Perform any operation; returns its result (``kvitto.core.operations``) or a Denial. ``now``: ms UTC.
 
+        ``peer``: the caller's address, where he has no account yet (``OpenSession``).
         Raises: DialectError from a Revise's change, StoreUnavailable.
         """
+        if isinstance(operation, OpenSession):
+            return _NO_SESSIONS if self._sessions is None else await self._sessions.open(operation, peer, now)
         return await self._perform[type(operation)](operation, account, now)
 
-    async def _send(self, operation: Send, account: Account, now: int) -> NewBatch | Denial:
-        planned = self._plan(operation.submission, account, now)
-        if isinstance(planned, Denial):
-            return planned
-        settled = settle(await self._store.accept_batch(planned))
-        self.worked()
-        return settled
+    async def _close_session(self, operation: CloseSession, account: Account, now: int) -> Denial | None:
+        if self._sessions is None:
+            return _NO_SESSIONS
+        await self._sessions.close(operation.token, account.id)
+        return None
+
+    async def _send(self, operation: Send, account: Account, now: int) -> object:
+        return await self.send_once(operation.submission, account, now, None)
 
     async def _dry_run(self, operation: DryRun, account: Account, now: int) -> object:
         return preview(operation.submission, account, per_recipient=operation.per_recipient, limit=operation.limit)
@@ -172,6 +224,7 @@ class Desk:
             return _CANCELLED  # what a customer has called off is never sent after all
         # modified_at must move, or a second change within the same millisecond would not be noticed.
         moved_at = max(now, batch.modified_at + 1)
+        submission = submission._replace(client_id=batch.client_id, feed=batch.feed, window=batch.window)
         notify = self._notify_of(submission, account) if self._notify_of is not None else None
         return plan(submission, account, moved_at, batch.id, self._route_for, batch.created_at, notify=notify)
 
@@ -201,3 +254,45 @@ class Desk:
 
     async def _list_reports(self, operation: ListReports, account: Account, now: int) -> object:
         return await self._store.list_messages(account.id, operation.filter, operation.page, operation.page_size)
+
+    async def _list_batch_messages(self, operation: ListBatchMessages, account: Account, now: int) -> object:
+        page = await self._store.list_batch_messages(
+            account.id,
+            operation.batch_id,
+            operation.recipient,
+            operation.shows,
+            operation.page,
+            operation.page_size,
+            first_final=operation.first_final,
+        )
+        return page or _NO_BATCH
+
+    # --- the one-time feed, logs, schedules ------------------------------------------------------------------------
+
+    async def _take_reports(self, operation: TakeReports, account: Account, now: int) -> FeedPage:
+        if operation.peek:
+            return await self._store.peek_reports(account.id, operation.filter, operation.limit)
+        return await self._store.take_reports(account.id, operation.filter, operation.limit, now)
+
+    def handed(self, handing: int, written: bool, tries: int = _HANDING_TRIES) -> None:
+        """The answer that carries these reports has been written, or cannot be (P16)."""
+        settled = self._store.confirm_reports(handing) if written else self._store.release_reports(handing)
+        settled.add_done_callback(partial(self._handed, handing, written, tries))
+
+    def _handed(self, handing: int, written: bool, tries: int, settled: "asyncio.Future[None]") -> None:
+        if not settled.cancelled() and isinstance(settled.exception(), StoreUnavailable) and tries:
+            asyncio.get_running_loop().call_later(_HANDING_PAUSE_S, self.handed, handing, written, tries - 1)
+
+    async def _list_log(self, operation: ListLog, account: Account, now: int) -> object:
+        page = await self._store.list_log(account.id, operation.filter, operation.limit, operation.cursor)
+        return page or Denial(Problem.INVALID_CURSOR, "cursor: not one that was handed out")
+
+    async def _fetch_schedule(self, operation: FetchSchedule, account: Account, now: int) -> object:
+        return await self._store.fetch_schedule(account.id, operation.batch_id, now) or _NO_SCHEDULE
+
+    async def _reschedule(self, operation: Reschedule, account: Account, now: int) -> Schedule | Denial:
+        outcome = await self._store.reschedule(account.id, operation.batch_id, operation.send_at, operation.state, now)
+        if outcome.schedule is None:
+            return _NO_SCHEDULE if outcome.problem == "not_found" else _DISPATCHED
+        self.worked()
+        return outcome.schedule

@@ -12,13 +12,15 @@ Must not know: a vendor's JSON, sockets. Next: ``kvitto.intake.desk``, ``kvitto.
 ``kvitto.intake.auth``.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 from kvitto.core.errors import StoreUnavailable
-from kvitto.core.model import Account
-from kvitto.core.operations import Operation, Send
+from kvitto.core.model import Account, FeedPage, FrozenAnswer, NewBatch, Once
+from kvitto.core.operations import Operation, Send, TakeReports
 from kvitto.dialects.base import Answer, Call, Credentials, Dialect, DialectError, Problem, Route
 from kvitto.intake.admit import Denial
 from kvitto.intake.auth import Authenticator
@@ -33,6 +35,11 @@ MOST_IN_FLIGHT: Final = 2_000
 """Requests that may wait for the store at once, the default; about 20 KiB each with their bodies. Above: 429."""
 
 TOO_LARGE: Final = 413
+
+KEY_HEADER: Final = "idempotency-key"
+"""Ours, in every dialect: sends with the same key are one send (P7)."""
+KEY_CHARACTERS: Final = 255
+_BAD_KEY: Final = Denial(Problem.INVALID_KEY, f"Idempotency-Key: 1 to {KEY_CHARACTERS} visible ASCII characters")
 
 _THROTTLED: Final = Denial(Problem.THROTTLED, "too many outstanding requests", retry_after_s=1)
 _INTERNAL: Final = Denial(Problem.INTERNAL)
@@ -75,6 +82,8 @@ class Doors:
             entry.headers,
             request.body,
             request.arrived_at,
+            request.raw_path,
+            request.peer,
         )
         return entry.door.enter(call, entry.credentials)
 
@@ -228,7 +237,10 @@ class _Door(_Entrance):
     def _send(self, call: Call, operation: Send, account: Account) -> Outcome:
         reply = Reply()
         done = partial(self._sent, reply, call, operation)
-        denial = self._doors.desk.send(operation.submission, account, call.now, done)
+        once = self._once(call, operation) if KEY_HEADER in call.headers else None
+        if type(once) is Denial:
+            return self.deny(once, call, operation)
+        denial = self._doors.desk.send(operation.submission, account, call.now, done, once)  # type: ignore[arg-type]
         if denial is not None:
             return self.deny(denial, call, operation)
         self._doors.in_flight += 1
@@ -249,6 +261,8 @@ class _Door(_Entrance):
             batch = settle(stored)
             if type(batch) is Denial:
                 return self.deny(batch, call, operation)
+            if type(batch) is FrozenAnswer:
+                return Response(batch.status, batch.body, batch.content_type or None, batch.headers)
             self._doors.desk.worked()
             answer = self._route.write(operation, batch)
             return Response(answer.status, answer.body, answer.content_type or None, answer.headers)
@@ -284,9 +298,18 @@ class _Door(_Entrance):
         doors = self._doors
         doors.in_flight += 1
         try:
-            result = await doors.desk.perform(operation, account, call.now)
+            if isinstance(operation, Send):
+                result = await self._send_late(call, operation, account)
+            else:
+                if isinstance(operation, TakeReports) and call.method == "HEAD":
+                    operation = replace(operation, peek=True)  # its answer shows nothing, so it must take nothing
+                result = await doors.desk.perform(operation, account, call.now, call.peer)
             if isinstance(result, Denial):
                 return self.deny(result, call, operation)
+            if isinstance(result, FrozenAnswer):
+                return Response(result.status, result.body, result.content_type or None, result.headers)
+            if isinstance(result, FeedPage) and result.handing is not None:
+                return self._hand_over(operation, result, result.handing)
             return _respond(self._route.write(operation, result))
         except DialectError as refused:
             return _respond(refused.answer)
@@ -296,6 +319,39 @@ class _Door(_Entrance):
             return self._fault(fault, call)
         finally:
             doors.in_flight -= 1
+
+    async def _send_late(self, call: Call, operation: Send, account: Account) -> Any:
+        once = self._once(call, operation) if KEY_HEADER in call.headers else None
+        if isinstance(once, Denial):
+            return once
+        return await self._doors.desk.send_once(operation.submission, account, call.now, once)
+
+    def _hand_over(self, operation: Operation, page: FeedPage, handing: int) -> Response:
+        """Reports that were taken out of the feed are gone once their answer has been written, and not before (P16)."""
+        handed = partial(self._doors.desk.handed, handing)
+        try:
+            response = _respond(self._route.write(operation, page))
+        except BaseException:
+            handed(False)
+            raise
+        response.on_sent = handed
+        return response
+
+    def _once(self, call: Call, operation: Send) -> Once | Denial:
+        """The customer's key (P7), with a fingerprint of everything that was asked under it."""
+        key = call.headers[KEY_HEADER]
+        if not 0 < len(key) <= KEY_CHARACTERS or not all("!" <= letter <= "~" for letter in key):
+            return _BAD_KEY
+        asked = hashlib.sha256()
+        params, query = sorted(call.params.items()), sorted(call.query.items())
+        asked.update(repr((call.method, self._route.path, params, query, call.content_type)).encode())
+        asked.update(call.body)
+
+        def freeze(new: NewBatch) -> FrozenAnswer:
+            answer = self._route.write(operation, new)
+            return FrozenAnswer(answer.status, answer.body, answer.content_type, answer.headers)
+
+        return Once(key, f"{self._dialect.name} {asked.hexdigest()}", freeze)
 
 
 class _Entry(NamedTuple):
@@ -326,6 +382,9 @@ class _Headers(Mapping[str, str]):
     def __iter__(self) -> Iterator[str]:
         return (name.decode("latin-1") for name in self._raw)
 
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.encode("latin-1", "replace") in self._raw
+
     def __len__(self) -> int:
         return len(self._raw)
 
@@ -343,6 +402,8 @@ def _call(request: Request, params: Mapping[str, str]) -> Call:
         _Headers(headers),
         request.body,
         request.arrived_at,
+        request.raw_path,
+        request.peer,
     )
 
 

@@ -138,9 +138,12 @@ class Response:
     """One HTTP answer. ``Content-Length``, ``Date`` and ``Connection`` are the server's and not for ``headers``.
 
     ``stream`` instead of ``body`` sends chunks as they come (HTTP/1.1 chunked; HTTP/1.0: until the connection closes).
+    ``on_sent``: called once for an answer with a ``body``: True when the system has taken its last octet for a client
+    that was still there, False when that cannot come any more, or the client had ended its stream before: it may be
+    gone then. With TLS up to 64 KiB may be on their way still.
     """
 
-    __slots__ = ("body", "content_type", "headers", "status", "stream")
+    __slots__ = ("body", "content_type", "headers", "on_sent", "status", "stream")
 
     def __init__(
         self,
@@ -155,6 +158,7 @@ class Response:
         self.content_type = content_type
         self.headers = headers
         self.stream = stream
+        self.on_sent: Callable[[bool], None] | None = None
 
     def __repr__(self) -> str:
         return f"<Response {self.status}, body {len(self.body)} bytes>"

@@ -34,7 +34,9 @@ __all__ = [
     "Bind",
     "Callbacks",
     "Demo",
+    "Dialects",
     "Http",
+    "Infobip",
     "Link",
     "Log",
     "Receipts",
@@ -413,6 +415,42 @@ class Dashboard(Section):
     """How long somebody stays signed in (hours)."""
 
 
+class Infobip(Section):
+    """How the Infobip dialect is spoken."""
+
+    path_prefix: Annotated[str, AfterValidator(_path_prefix)] = ""
+    """Its paths are also below this one, such as `/restapi`, where resellers have them."""
+    max_destinations: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Destinations that one request may have (number). Above: 400."""
+
+
+class Dialects(Section):
+    """The vendors' ways of speaking, as far as they can be set."""
+
+    infobip: Infobip = Infobip()
+    """Infobip."""
+
+
+class NumberingTable(Section):
+    """Which prefix belongs to which network; what reports say of networks comes from here."""
+
+    file: OptionalFile = None
+    """CSV with the header `prefix,mcc,mnc,network,country`; the longest prefix wins. Unset: no network is known. The
+    demo has a small one of its own."""
+
+
+class PriceList(Section):
+    """What reports say of prices; nothing is charged."""
+
+    file: OptionalFile = None
+    """CSV with the header `mccmnc,price,currency`: the price of one part on each network. The demo has a small one of
+    its own."""
+    default_price: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Price of a part on networks that the list does not have."""
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
+    """Its currency (ISO 4217)."""
+
+
 class Demo(Section):
     """Trying things out."""
 
@@ -451,6 +489,9 @@ class Settings(Section):
     log: Log = Log()
     simulator: Simulator = Simulator()
     dashboard: Dashboard = Dashboard()
+    dialects: Dialects = Dialects()
+    numbering: NumberingTable = NumberingTable()
+    pricing: PriceList = PriceList()
     demo: Demo = Demo()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -496,7 +537,9 @@ class Settings(Section):
     def _leaves(self) -> Iterator[tuple[str, object]]:
         for section in type(self).model_fields:
             value = getattr(self, section)
-            if isinstance(value, BaseModel):
+            if isinstance(value, Dialects):
+                yield from ((f"{section}.{name}.{key}", inner) for name, one in value for key, inner in one)
+            elif isinstance(value, BaseModel):
                 yield from ((f"{section}.{key}", inner) for key, inner in value)
             elif isinstance(value, Mapping) and value:
                 for name, table in value.items():
@@ -528,6 +571,9 @@ SECTIONS: Final[Mapping[str, type[Section]]] = {
     "log": Log,
     "simulator": Simulator,
     "dashboard": Dashboard,
+    "dialects": Infobip,
+    "numbering": NumberingTable,
+    "pricing": PriceList,
     "demo": Demo,
 }
-"""Each top-level key with the model of its keys; of a link's and a route's, where there are many."""
+"""Each top-level key with the model of its keys; of a link's, a route's and a dialect's, where they are one deeper."""

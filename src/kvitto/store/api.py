@@ -24,15 +24,22 @@ from kvitto.core.model import (
     CallbackDue,
     CallbackResult,
     Claimed,
+    FeedFilter,
+    FeedPage,
+    FrozenAnswer,
+    LogFilter,
+    LogPage,
     MessageFilter,
     MessagePage,
     MessageView,
     NewBatch,
     PartKey,
     ReceiptOutcome,
+    Schedule,
+    ScheduleState,
 )
 from kvitto.core.receipt import LinkRules, Receipt
-from kvitto.core.status import Status
+from kvitto.core.status import Reason, Status, StatusError
 
 __all__ = [
     "ORPHANS",
@@ -48,6 +55,7 @@ __all__ = [
     "QueryDue",
     "ReceiptResult",
     "ReceivedReceipt",
+    "ScheduleOutcome",
     "Store",
     "StoredReceipt",
     "SubmitAnswer",
@@ -57,7 +65,9 @@ __all__ = [
 
 
 class AdmissionRefused(NamedTuple):
-    """A batch that was not stored, for a reason found in the transaction: ``quota`` spent, or the account is gone."""
+    """A batch that was not stored, for a reason found in the transaction: ``quota`` spent, ``key_reused`` (P7), or the
+    account is gone.
+    """
 
     reason: str
 
@@ -70,6 +80,17 @@ class BatchOutcome(NamedTuple):
     """
 
     batch: Batch | None
+    problem: str = ""
+
+
+class ScheduleOutcome(NamedTuple):
+    """The result of moving a scheduled batch: where it now stands; None with the word why not.
+
+    ``problem``: "not_found" (unknown, or never scheduled), "already_dispatched" (some of it has left, or it is over),
+    or "".
+    """
+
+    schedule: Schedule | None
     problem: str = ""
 
 
@@ -296,6 +317,12 @@ class Store(Protocol):
     def rotate_token(self, name: str, token_hash: str) -> "Future[bool]":
         """Replace every token of the account by this one."""
 
+    def open_session(self, account_id: str, token_hash: str, now: int, expires_at: int) -> "Future[None]":
+        """Store a further token of the account, good until ``expires_at``; tokens that are over are forgotten."""
+
+    def close_session(self, account_id: str, token_hash: str) -> "Future[None]":
+        """Forget a token of the account that ``open_session`` stored; one without an end is left alone."""
+
     async def find_account(
         self,
         *,
@@ -304,7 +331,7 @@ class Store(Protocol):
         name: str | None = None,
         id: str | None = None,
     ) -> tuple[Account, str] | None:
-        """Return an account and its password hash, by exactly one of the keys."""
+        """Return an account and its password hash, by exactly one of the keys; a token that is over finds none."""
 
     async def list_accounts(self) -> list[Account]:
         """All accounts, by name."""
@@ -315,9 +342,13 @@ class Store(Protocol):
     def accept_batch_hot(self, new: NewBatch, done: Callable[[Any, BaseException | None], None]) -> None:
         """As ``accept_batch``; ``done`` is called straight after the commit with its result, or None and the error."""
 
-    def accept_batch(self, new: NewBatch) -> "Future[NewBatch | AdmissionRefused]":
+    def accept_batch(self, new: NewBatch) -> "Future[NewBatch | AdmissionRefused | FrozenAnswer]":
         """Store a batch and its messages: all or nothing (P1). Rate and quota of the account are applied in the same
         transaction.
+
+        Messages whose ``client_id`` the account has used before are left out, and told in ``refused``; with none left
+        nothing is stored. With ``once``, the answer it freezes is stored too; a batch whose key is known is not stored
+        but answered with what was frozen, or refused as "key_reused" when something else is asked (P7).
         """
 
     def replace_batch(self, new: NewBatch, expected_modified_at: int) -> "Future[BatchOutcome]":
@@ -326,6 +357,14 @@ class Store(Protocol):
     def cancel_batch(self, account_id: str, batch_id: str, now: int) -> "Future[BatchOutcome]":
         """Cancel every message that no link has taken; set ``cancelled_at`` (the first time). Callbacks in the same
         transaction.
+        """
+
+    def reschedule(
+        self, account_id: str, batch_id: str, send_at: int | None, state: ScheduleState | None, now: int
+    ) -> "Future[ScheduleOutcome]":
+        """Move a scheduled batch of which nothing has left; pause (PAUSED), resume (PENDING) or cancel (CANCELLED) it.
+
+        ``batch_id``: ours or the customer's own; of several with one name, the newest.
         """
 
     def record_feedback(self, account_id: str, batch_id: str, recipients: Sequence[str], now: int) -> "Future[bool]":
@@ -445,8 +484,50 @@ class Store(Protocol):
     async def next_callback_at(self) -> int | None:
         """When the next pending, unleased callback falls due (ms UTC)."""
 
+    # --- the one-time feed -----------------------------------------------------------------------------------------
+
+    async def take_reports(self, account_id: str, filter: FeedFilter, limit: int, now: int) -> FeedPage:
+        """Take up to ``limit`` unread reports, newest first: no other reader gets them. They are gone for good once
+        ``confirm_reports`` was told of the page's ``handing``; they are unread again after ``release_reports``, or when
+        this process has died (P16).
+        """
+
+    async def peek_reports(self, account_id: str, filter: FeedFilter, limit: int) -> FeedPage:
+        """The same reports, left unread; ``handing`` is None."""
+
+    def confirm_reports(self, handing: int) -> "Future[None]":
+        """The answer that carries these has been written. Bears being told twice."""
+
+    def release_reports(self, handing: int) -> "Future[None]":
+        """The answer that carries these could not be written. Bears being told twice, or after a confirmation."""
+
     # --- reading
     # -----------------------------------------------------------------------------------------------------------
+
+    async def list_log(self, account_id: str, filter: LogFilter, limit: int, cursor: str | None) -> LogPage | None:
+        """A page of what became of messages, newest first, with the texts sent; takes nothing out of the feed.
+
+        None for a cursor that was not handed out to this account.
+        """
+
+    async def list_batch_messages(
+        self,
+        account_id: str,
+        batch_id: str,
+        recipient: str | None,
+        shows: "Callable[[Status, Reason, StatusError], bool] | None",
+        page: int,
+        page_size: int,
+        *,
+        first_final: bool = False,
+    ) -> MessagePage | None:
+        """A page of a batch's messages in the order sent; None if there is no such batch.
+
+        ``first_final``: each at its first end, where a late correction has replaced it (R45).
+        """
+
+    async def fetch_schedule(self, account_id: str, batch_id: str, now: int) -> Schedule | None:
+        """Where a scheduled batch stands; None for one that is unknown or was never scheduled."""
 
     async def fetch_batch(self, account_id: str, batch_id: str) -> Batch | None:
         """One batch of this account."""

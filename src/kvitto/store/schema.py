@@ -39,6 +39,8 @@ __all__ = [
     "callback",
     "event",
     "feedback",
+    "handing",
+    "idempotency",
     "incoming",
     "link_counter",
     "link_state",
@@ -54,6 +56,7 @@ __all__ = [
     "sign_in_link",
     "tally",
     "token",
+    "unread",
     "user_session",
 ]
 
@@ -90,6 +93,13 @@ account = Table(
     Column("retention_days", Integer, comment="how long finished batches are kept; NULL: the server's default (R51)"),
     Column("created_at", BigInteger, nullable=False),
     Column("next_due_at", Float, nullable=False, comment="ms; when the next message may leave at this rate"),
+    Column("callback_dialect", Text, comment="in whose words callbacks are told; NULL: the batch's own"),
+    Column("final_only", Boolean, nullable=False, comment="changes that are no end are not told"),
+    Column("late_corrections", Boolean, comment="whether late corrections are told (R45); NULL: the dialect's choice"),
+    Column("ack", Text, nullable=False, comment="what acknowledges a callback: 'body' or 'http'"),
+    Column(
+        "feed", Text, nullable=False, comment="which ends enter the one-time feed: 'all', 'unpushed', 'infobip_only'"
+    ),
 )
 
 token = Table(
@@ -98,6 +108,7 @@ token = Table(
     Column("hash", Text, primary_key=True, comment="SHA-256, hex, of a random token of 144 bits or more"),
     Column("account_id", Id, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, comment="NULL: never"),
     Index("token_account", "account_id"),
 )
 
@@ -123,7 +134,19 @@ batch = Table(
     Column("feedback", Boolean, nullable=False),
     Column("extra", Text, nullable=False, comment="JSON; only the batch's own dialect reads it"),
     Column("pending", Integer, nullable=False, comment="messages not final; kept only where notify is per batch"),
+    Column("client_id", Text, comment="as the customer named it; may occur again"),
+    Column("feed", Text, nullable=False, comment="core.model.Feed, the account's rule laid over it"),
+    Column("delivery_window", Text, comment="JSON of core.model.DeliveryWindow; NULL: at any time"),
+    Column("paused_at", BigInteger, comment="NULL unless the customer holds it back"),
+    Column("callback_dialect", Text, comment="in whose words its callbacks are told; NULL: its own"),
     Index("batch_account", "account_id", "created_at", "id"),
+    Index(
+        "batch_client",
+        "account_id",
+        "client_id",
+        sqlite_where=Column("client_id").is_not(None),
+        postgresql_where=Column("client_id").is_not(None),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -158,6 +181,26 @@ message = Table(
     ),
     Column("first_times", Text, comment="JSON [since_at, done_at] of the same"),
     Index("message_recipient", "account_id", "recipient", "id"),
+    Column("client_id", Text, comment="as the customer named it, once for each account"),
+    Column("own", Text, comment="JSON of core.model.Own: what it has in place of its batch's; NULL: nothing"),
+    Column("send_at", BigInteger, comment="when it is planned to leave; NULL: at created_at"),
+    Column("decided_by", SmallInteger, comment="the part that decided its end (R38), of several; NULL: the first"),
+    Index(
+        "message_client",
+        "account_id",
+        "client_id",
+        unique=True,
+        sqlite_where=Column("client_id").is_not(None),
+        postgresql_where=Column("client_id").is_not(None),
+    ),
+    Index(
+        "message_planned",
+        "account_id",
+        "send_at",
+        "id",
+        sqlite_where=Column("send_at").is_not(None),
+        postgresql_where=Column("send_at").is_not(None),
+    ),
     Index(
         "message_queue",
         "route",
@@ -335,6 +378,7 @@ event = Table(
     Column("error_net_type", SmallInteger),
     Column("error_net_code", Integer),
     Column("error_command_status", BigInteger),
+    Column("part_no", SmallInteger, comment="the part that decided it, of several; NULL: the first"),
     Index("event_message", "message_id"),
 )
 
@@ -364,12 +408,54 @@ callback = Table(
     Column("last_status_code", Integer),
     Column("last_error", Text),
     Column("last_elapsed_ms", Integer),
+    Column("bundle", BigInteger, comment="those with the same were tried in one call, and will be again"),
+    Index(
+        "callback_bundle",
+        "bundle",
+        sqlite_where=Column("bundle").is_not(None),
+        postgresql_where=Column("bundle").is_not(None),
+    ),
     Index(
         "callback_due",
         "next_attempt_at",
         sqlite_where=Column("next_attempt_at").is_not(None),
         postgresql_where=Column("next_attempt_at").is_not(None),
     ),
+)
+
+unread = Table(
+    "unread",
+    metadata,
+    Column("account_id", Id, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, comment="of the event that tells the end; newest first is downwards"),
+    Column("message_id", Id, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+handing = Table(
+    "handing",
+    metadata,
+    Column("id", _Serial, primary_key=True, comment="never used again: a late word about it means no other"),
+    Column("account_id", Id, nullable=False),
+    Column("node", Text, nullable=False, comment="the process that is handing these reports over"),
+    Column("at", BigInteger, nullable=False),
+    Column("seqs", Text, nullable=False, comment="JSON list: the rows of unread that were taken (P16)"),
+    sqlite_autoincrement=True,
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("account_id", Id, primary_key=True),
+    Column("key", Text, primary_key=True, comment="as the customer chose it (P7)"),
+    Column("fingerprint", Text, nullable=False, comment="SHA-256, hex, of what was asked"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("status", Integer, nullable=False, comment="of the HTTP answer, which is given again as it was"),
+    Column("content_type", Text, nullable=False),
+    Column("headers", Text, nullable=False, comment="JSON list of pairs"),
+    Column("body", Text, nullable=False),
+    Index("idempotency_age", "created_at"),
+    sqlite_with_rowid=False,
 )
 
 sealed = Table(

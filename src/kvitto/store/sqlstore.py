@@ -23,15 +23,22 @@ from kvitto.core.model import (
     CallbackDue,
     CallbackResult,
     Claimed,
+    FeedFilter,
+    FeedPage,
+    FrozenAnswer,
+    LogFilter,
+    LogPage,
     MessageFilter,
     MessagePage,
     MessageView,
     NewBatch,
     PartKey,
     ReceiptOutcome,
+    Schedule,
+    ScheduleState,
 )
 from kvitto.core.receipt import LinkRules
-from kvitto.core.status import Status
+from kvitto.core.status import Reason, Status, StatusError
 from kvitto.store import schema as t
 from kvitto.store.api import (
     ORPHANS,
@@ -48,6 +55,7 @@ from kvitto.store.api import (
     QueryDue,
     ReceiptResult,
     ReceivedReceipt,
+    ScheduleOutcome,
     StoredReceipt,
     SubmitAnswer,
     SubmitFate,
@@ -63,6 +71,8 @@ from kvitto.store.verbs import (
     callbacks,
     counting,
     dispatch,
+    feed,
+    logs,
     orphans,
     overdue,
     queries,
@@ -70,6 +80,7 @@ from kvitto.store.verbs import (
     receipts,
     rerouting,
     retention,
+    schedules,
     tallies,
 )
 
@@ -87,7 +98,9 @@ def _answers_and_parked(tx: Tx, scope: Scope, items: Sequence[dispatch.Answers])
     return [None] * len(items)
 
 
-def _accept_and_count(tx: Tx, scope: Scope, items: Sequence[NewBatch]) -> list[NewBatch | AdmissionRefused]:
+def _accept_and_count(
+    tx: Tx, scope: Scope, items: Sequence[NewBatch]
+) -> list[NewBatch | AdmissionRefused | FrozenAnswer]:
     results = admission.accept_batches(tx, scope, items)
     for told in results:
         if isinstance(told, NewBatch):
@@ -176,6 +189,13 @@ _PARKED: Final = Verb("retry_parked", 42, receipts.retry_parked)
 _ASSIGN: Final = Verb("assign_receipt", 44, orphans.assign_receipts)
 _OVERDUE: Final = Verb("end_overdue", 43, overdue.end_overdue)
 _ATTEMPTS: Final = Verb("record_attempts", 50, callbacks.record_attempts)
+_OPEN_SESSION: Final = Verb("open_session", 14, accounts.open_sessions)
+_CLOSE_SESSION: Final = Verb("close_session", 15, accounts.close_sessions)
+_RESCHEDULE: Final = Verb("reschedule", 24, schedules.reschedule_batches)
+_CONFIRM: Final = Verb("confirm_reports", 51, feed.confirm_handings)
+_RELEASE: Final = Verb("release_reports", 52, feed.release_handings)
+_TAKE: Final = Verb("take_reports", 53, feed.take_unread)
+_TAKE_BACK_HANDINGS: Final = Verb("take_back_handings", 4, feed.take_back_handings)
 _QUERY: Final = Verb("claim_queries", 56, querying.claim_queries)
 _REROUTE: Final = Verb("reroute_messages", 55, rerouting.reroute_messages)
 _CLAIM: Final = Verb("claim_messages", 60, _claim_and_count)
@@ -232,6 +252,7 @@ class SqlStore:
         if self._serving and not self._taken_back:
             await self.commits.put(_TAKE_BACK_PARTS, None)
             await self.commits.put(_TAKE_BACK_CALLBACKS, self._clock.now())
+            await self.commits.put(_TAKE_BACK_HANDINGS, None)
             self._taken_back = True
 
     async def stop(self) -> None:
@@ -289,6 +310,14 @@ class SqlStore:
         """See ``Store.rotate_token``."""
         return self.commits.put(_ROTATE_TOKEN, accounts.TokenChange(name, token_hash, self._clock.now()))
 
+    def open_session(self, account_id: str, token_hash: str, now: int, expires_at: int) -> "asyncio.Future[None]":
+        """See ``Store.open_session``."""
+        return self.commits.put(_OPEN_SESSION, accounts.NewSession(account_id, token_hash, now, expires_at))
+
+    def close_session(self, account_id: str, token_hash: str) -> "asyncio.Future[None]":
+        """See ``Store.close_session``."""
+        return self.commits.put(_CLOSE_SESSION, accounts.EndedSession(account_id, token_hash))
+
     async def find_account(
         self,
         *,
@@ -300,7 +329,7 @@ class SqlStore:
         """See ``Store.find_account``."""
         keys = {"token_hash": token_hash, "username": username, "name": name, "id": id}
         by, key = next((by, key) for by, key in keys.items() if key is not None)
-        row = await self._read(queries.account_row, by, key)
+        row = await self._read(queries.account_row, by, key, self._clock.now())
         return None if row is None else (accounts.read_account(row, self._seal.unseal), row[-1])
 
     async def list_accounts(self) -> list[Account]:
@@ -313,7 +342,7 @@ class SqlStore:
         """See ``Store.accept_batch_hot``."""
         self.commits.put_hot(_ACCEPT, new, done, len(new.messages))
 
-    def accept_batch(self, new: NewBatch) -> "asyncio.Future[NewBatch | AdmissionRefused]":
+    def accept_batch(self, new: NewBatch) -> "asyncio.Future[NewBatch | AdmissionRefused | FrozenAnswer]":
         """See ``Store.accept_batch``."""
         return self.commits.put(_ACCEPT, new, len(new.messages))
 
@@ -324,6 +353,12 @@ class SqlStore:
     def cancel_batch(self, account_id: str, batch_id: str, now: int) -> "asyncio.Future[BatchOutcome]":
         """See ``Store.cancel_batch``."""
         return self.commits.put(_CANCEL, admission.Cancellation(account_id, batch_id, now))
+
+    def reschedule(
+        self, account_id: str, batch_id: str, send_at: int | None, state: ScheduleState | None, now: int
+    ) -> "asyncio.Future[ScheduleOutcome]":
+        """See ``Store.reschedule``."""
+        return self.commits.put(_RESCHEDULE, schedules.Move(account_id, batch_id, send_at, state, now))
 
     def record_feedback(
         self, account_id: str, batch_id: str, recipients: Sequence[str], now: int
@@ -465,8 +500,82 @@ class SqlStore:
         """See ``Store.next_callback_at``."""
         return await self._read(queries.next_callback_at)
 
+    # --- the one-time feed -------------------------------------------------------------------------------------------
+
+    async def take_reports(self, account_id: str, filter: FeedFilter, limit: int, now: int) -> FeedPage:
+        """See ``Store.take_reports``."""
+        if not (filter.batch_ids or filter.message_ids or filter.keeps):
+            taken = await self.commits.put(_TAKE, feed.Wanted(account_id, limit, now), min(limit, 1000))
+            if taken.handing is None:
+                return FeedPage([])
+            return await self._hand(taken)
+        # Who else reads may be faster: what is left of a selection is taken, and the next one is made below it.
+        while True:
+            seqs, _ = await self._read(feed.find_unread, account_id, filter, limit)
+            if not seqs:
+                return FeedPage([])
+            wanted = feed.Wanted(account_id, limit, now, tuple(seqs))
+            taken = await self.commits.put(_TAKE, wanted, min(len(seqs), 1000))
+            if taken.handing is not None:
+                return await self._hand(taken)
+
+    async def _hand(self, taken: "feed.Taken") -> FeedPage:
+        """Read what was taken; it is unread again when it cannot be read."""
+        try:
+            views = await self._read(feed.views_of, [message_id for _, message_id in taken.rows])
+        except BaseException:
+            if taken.handing is not None:
+                self.release_reports(taken.handing)
+            raise
+        return FeedPage([view for view in views if view is not None], taken.handing)
+
+    async def peek_reports(self, account_id: str, filter: FeedFilter, limit: int) -> FeedPage:
+        """See ``Store.peek_reports``."""
+        _, views = await self._read(feed.find_unread, account_id, filter, limit)
+        return FeedPage(views)
+
+    def confirm_reports(self, handing: int) -> "asyncio.Future[None]":
+        """See ``Store.confirm_reports``."""
+        return self.commits.put(_CONFIRM, handing)
+
+    def release_reports(self, handing: int) -> "asyncio.Future[None]":
+        """See ``Store.release_reports``."""
+        return self.commits.put(_RELEASE, handing)
+
     # --- reading
     # -------------------------------------------------------------------------------------------------------
+
+    async def list_log(self, account_id: str, filter: LogFilter, limit: int, cursor: str | None) -> LogPage | None:
+        """See ``Store.list_log``."""
+        page = await self._read(logs.log_page, account_id, filter, limit, cursor)
+        return None if isinstance(page, str) else page
+
+    async def list_batch_messages(
+        self,
+        account_id: str,
+        batch_id: str,
+        recipient: str | None,
+        shows: Callable[[Status, Reason, StatusError], bool] | None,
+        page: int,
+        page_size: int,
+        *,
+        first_final: bool = False,
+    ) -> MessagePage | None:
+        """See ``Store.list_batch_messages``."""
+        return await self._read(
+            logs.batch_messages,
+            account_id,
+            batch_id,
+            recipient,
+            shows,
+            page,
+            page_size,
+            first_final=first_final,
+        )
+
+    async def fetch_schedule(self, account_id: str, batch_id: str, now: int) -> Schedule | None:
+        """See ``Store.fetch_schedule``."""
+        return await self._read(schedules.schedule_of, account_id, batch_id, now)
 
     async def fetch_batch(self, account_id: str, batch_id: str) -> Batch | None:
         """See ``Store.fetch_batch``."""

@@ -8,8 +8,9 @@ between our statuses and theirs, ``openapi`` describes it all.
 from collections.abc import Sequence
 from typing import Final
 
-from kvitto.core.model import Account, CallbackDue, Notify
+from kvitto.core.model import Account, CallbackDue, MessageView, Notify
 from kvitto.core.operations import Operation
+from kvitto.core.status import FINAL, Note
 from kvitto.dialects.base import Answer, Call, Credentials, Problem, Route
 from kvitto.dialects.sinch import callbacks, errors, queries, requests, responses
 
@@ -59,6 +60,7 @@ class SinchDialect:
     routes: Sequence[Route] = ROUTES
     prefixes: Sequence[str] = (_PLAN,)
     most_per_callback = 1
+    supersedes = False
 
     def credentials(self, call: Call) -> Credentials | None:
         """Return the bearer token and the service plan of the path; None without a token (section 2).
@@ -91,7 +93,12 @@ class SinchDialect:
         return Notify.CHANGES if wanted is Notify.ATTEMPTS else wanted
 
     def tells(self, due: CallbackDue, account: Account) -> bool:
-        """Whatever the batch asked for."""
+        """Whatever the batch asked for; a final status is not replaced, unless the account wants it (status.md 7)."""
+        facts = due.facts
+        if isinstance(facts, MessageView):
+            if facts.notes & Note.LATE and account.late_corrections is not True:
+                return False
+            return not account.final_only or facts.status in FINAL
         return True
 
     def together(self, due: CallbackDue) -> int:

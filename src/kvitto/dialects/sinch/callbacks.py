@@ -40,7 +40,7 @@ _DONE: Final = RetryDecision(True, None)
 _GIVE_UP: Final = RetryDecision(False, None)
 
 
-def render(dues: Sequence[CallbackDue]) -> bytes:
+def render(dues: Sequence[CallbackDue], account: Account) -> bytes:
     """Return the body of one callback: the same octets for the same facts, every time."""
     due = dues[0]
     facts = due.facts

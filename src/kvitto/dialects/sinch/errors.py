@@ -108,6 +108,7 @@ _OBJECTS: Final[Mapping[Problem, tuple[int, ErrorCode, str]]] = {
     # Not in the vendor's list of statuses. 413 is what proxies and HTTP libraries understand; the object is for people.
     Problem.TOO_LARGE: (413, ErrorCode.CONSTRAINT, "body: too large"),
     Problem.KEY_REUSED: (409, ErrorCode.CONSTRAINT, "Idempotency-Key: used before for another request"),
+    Problem.INVALID_KEY: (400, ErrorCode.INVALID_FORMAT, "Idempotency-Key: 1 to 255 visible ASCII characters"),
     Problem.INVALID_CURSOR: (400, ErrorCode.INVALID_FORMAT, "cursor: not one of ours"),
 }
 

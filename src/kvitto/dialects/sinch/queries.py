@@ -66,7 +66,10 @@ def read_batch_report(call: Call, account: Account) -> FetchBatchReport:
     if kind not in _REPORT_KINDS:
         raise not_found("type", "summary or full")
     return FetchBatchReport(
-        batch_id=batch_id_of(call), recipients=_REPORT_KINDS[kind], first_final=True, shows=_chosen(call)
+        batch_id=batch_id_of(call),
+        recipients=_REPORT_KINDS[kind],
+        first_final=account.late_corrections is not True,
+        shows=_chosen(call),
     )
 
 
@@ -75,7 +78,9 @@ def read_recipient_report(call: Call, account: Account) -> FetchRecipientReport:
     recipient = clean(call.params["recipient"])
     if recipient is None:
         raise not_found()
-    return FetchRecipientReport(batch_id=batch_id_of(call), recipient=recipient, first_final=True)
+    return FetchRecipientReport(
+        batch_id=batch_id_of(call), recipient=recipient, first_final=account.late_corrections is not True
+    )
 
 
 def read_reports(call: Call, account: Account) -> ListReports:
@@ -87,7 +92,7 @@ def read_reports(call: Call, account: Account) -> ListReports:
         to_at=to_at,
         client_reference=_text(call, "client_reference"),
         shows=_chosen(call),
-        first_final=True,
+        first_final=account.late_corrections is not True,
     )
     return ListReports(filter=chosen, page=page, page_size=page_size)
 

@@ -15,11 +15,15 @@ from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 __all__ = [
     "SETTABLE",
     "AccountChange",
+    "EndedSession",
+    "NewSession",
     "Sealer",
     "TokenChange",
     "account_columns",
+    "close_sessions",
     "create_accounts",
     "delete_accounts",
+    "open_sessions",
     "read_account",
     "rotate_tokens",
     "set_accounts",
@@ -34,6 +38,22 @@ class AccountChange(NamedTuple):
     name: str
     changes: Mapping[str, object]
     now: int
+
+
+class EndedSession(NamedTuple):
+    """A token to forget, if it is a session's."""
+
+    account_id: str
+    token_hash: str
+
+
+class NewSession(NamedTuple):
+    """A further token of an account, until ``expires_at``."""
+
+    account_id: str
+    token_hash: str
+    now: int
+    expires_at: int
 
 
 class TokenChange(NamedTuple):
@@ -61,6 +81,11 @@ _COLUMNS: Final = (
     "timezone",
     "retention_days",
     "created_at",
+    "callback_dialect",
+    "final_only",
+    "late_corrections",
+    "ack",
+    "feed",
 )
 SETTABLE: Final = frozenset(_COLUMNS) - {"id", "name", "created_at"}
 
@@ -76,6 +101,9 @@ def read_account(row: Sequence[Any], unseal: Sealer) -> Account:
     for name in _LISTS:
         values[name] = tuple(msgspec.json.decode(values[name]))
     values["disabled"] = bool(values["disabled"])
+    values["final_only"] = bool(values["final_only"])
+    if values["late_corrections"] is not None:
+        values["late_corrections"] = bool(values["late_corrections"])
     values["callback_secret"] = unseal(values["callback_secret"])
     return Account(**values)
 
@@ -98,13 +126,26 @@ _ROW: Final[dict[str, Kind]] = {
     "timezone": Str,
     "retention_days": Int,
     "created_at": Int,
+    "callback_dialect": Str,
+    "final_only": Int,
+    "late_corrections": Int,
+    "ack": Str,
+    "feed": Str,
 }
+_BOOLEANS: Final = ("final_only", "late_corrections")
+
+
+def _typed(r: Any, name: str) -> Any:
+    """A column of the rows given; truth comes as a number, and NULL stays NULL."""
+    return r.c[name] == 1 if name in _BOOLEANS else r.c[name]
+
+
 _INSERT: Final = Statement(
     lambda r: (
         insert(t.account)
         .from_select(
             [*_ROW, "disabled", "next_due_at"],
-            select(*[r.c[name] for name in _ROW], literal(False), literal(0.0)).where(
+            select(*[_typed(r, name) for name in _ROW], literal(False), literal(0.0)).where(
                 ~select(literal(1)).where(t.account.c.name == r.c.name).exists()
             ),
         )
@@ -114,11 +155,13 @@ _INSERT: Final = Statement(
 )
 _INSERT_TOKEN: Final = Statement(
     lambda r: insert(t.token).from_select(
-        ["hash", "account_id", "created_at"], select(r.c.hash, r.c.account_id, r.c.now)
+        ["hash", "account_id", "created_at", "expires_at"],
+        select(r.c.hash, r.c.account_id, r.c.now, r.c.expires_at),
     ),
     hash=Str,
     account_id=Str,
     now=Int,
+    expires_at=Int,
 )
 
 
@@ -147,10 +190,15 @@ def _create(tx: Tx, new: NewAccount) -> bool:
         one.timezone,
         one.retention_days,
         one.created_at,
+        one.callback_dialect,
+        int(one.final_only),
+        None if one.late_corrections is None else int(one.late_corrections),
+        one.ack,
+        one.feed,
     )
     if not tx.run(_INSERT, [row]):
         return False
-    tx.run(_INSERT_TOKEN, [(new.token_hash, one.id, one.created_at)])
+    tx.run(_INSERT_TOKEN, [(new.token_hash, one.id, one.created_at, None)])
     return True
 
 
@@ -246,6 +294,37 @@ def rotate_tokens(tx: Tx, scope: Scope, items: Sequence[TokenChange]) -> list[bo
         rows = tx.run(_BY_NAME, of=item.name)
         if rows:
             tx.run(_DELETE_TOKENS, of=rows[0][0])
-            tx.run(_INSERT_TOKEN, [(item.token_hash, rows[0][0], item.now)])
+            tx.run(_INSERT_TOKEN, [(item.token_hash, rows[0][0], item.now, None)])
         results.append(bool(rows))
     return results
+
+
+_OVER: Final = Statement(
+    lambda _: delete(t.token).where(
+        t.token.c.account_id == bindparam("of", type_=Str), t.token.c.expires_at <= bindparam("now", type_=Int)
+    )
+)
+
+
+_CLOSE: Final = Statement(
+    lambda _: delete(t.token).where(
+        t.token.c.hash == bindparam("hash", type_=Str),
+        t.token.c.account_id == bindparam("of", type_=Str),
+        t.token.c.expires_at.is_not(None),
+    )
+)
+
+
+def close_sessions(tx: Tx, scope: Scope, items: Sequence[EndedSession]) -> list[None]:
+    """Forget tokens that sessions had; see ``Store.close_session``."""
+    for item in items:
+        tx.run(_CLOSE, of=item.account_id, hash=item.token_hash)
+    return [None] * len(items)
+
+
+def open_sessions(tx: Tx, scope: Scope, items: Sequence[NewSession]) -> list[None]:
+    """Store further tokens, and forget those of the same accounts that are over; see ``Store.open_session``."""
+    for item in items:
+        tx.run(_OVER, of=item.account_id, now=item.now)
+        tx.run(_INSERT_TOKEN, [(item.token_hash, item.account_id, item.now, item.expires_at)])
+    return [None] * len(items)

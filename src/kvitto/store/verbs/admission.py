@@ -12,13 +12,15 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import bindparam, delete, func, insert, literal, select, update
 
-from kvitto.core.model import Batch, Content, ContentKind, NewBatch
+from kvitto.core.model import Batch, FrozenAnswer, NewBatch
 from kvitto.core.status import Reason, Status, Withdrawn
 from kvitto.store import schema as t
 from kvitto.store.api import AdmissionRefused, BatchOutcome
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
+from kvitto.store.verbs.bulks import INSERT_APART, Names, plan_apart
 from kvitto.store.verbs.changes import (
+    FEED,
     MESSAGES_BY_ID,
     NOTIFY,
     Changes,
@@ -26,14 +28,18 @@ from kvitto.store.verbs.changes import (
     load_parts,
     select_loaded,
 )
+from kvitto.store.verbs.idempotency import Keys
+from kvitto.store.verbs.texts import content_json, read_content, read_window, window_json
 
 __all__ = [
+    "STILL_QUEUED",
     "Cancellation",
     "Feedback",
     "Replacement",
     "accept_batches",
     "batch_columns",
     "cancel_batches",
+    "mark_cancelled",
     "read_batch",
     "record_feedback",
     "replace_batches",
@@ -86,28 +92,14 @@ _BATCH: Final[dict[str, Kind]] = {
     "feedback": Int,
     "extra": Str,
     "pending": Int,
+    "client_id": Str,
+    "feed": Str,
+    "delivery_window": Str,
+    "paused_at": Int,
+    "callback_dialect": Str,
 }
-_CONTENT_DEFAULTS: Final = Content()._asdict()
-_TEXT_ALONE: Final = Content()[2:]
 _json = msgspec.json.Encoder()
-_read_fields = msgspec.json.Decoder(dict[str, Any])
 _read_numbers = msgspec.json.Decoder(tuple[str, ...])
-
-
-def _content_json(content: Content) -> str:
-    """Write a content without its defaults."""
-    if content.kind is ContentKind.TEXT and content[2:] == _TEXT_ALONE:  # the common case
-        return _json.encode({"text": content.text}).decode()
-    fields = {name: value for name, value in content._asdict().items() if value != _CONTENT_DEFAULTS[name]}
-    return _json.encode(fields).decode()
-
-
-def read_content(text: str) -> Content:
-    """Read a content as stored."""
-    fields = _read_fields.decode(text)
-    if "kind" in fields:
-        fields["kind"] = ContentKind(fields["kind"])
-    return Content(**fields)
 
 
 def _batch_row(batch: Batch, pending: int) -> tuple[Any, ...]:
@@ -118,7 +110,7 @@ def _batch_row(batch: Batch, pending: int) -> tuple[Any, ...]:
         batch.dialect,
         batch.sender,
         _json.encode(batch.recipients).decode(),
-        _content_json(content),
+        content_json(content),
         content.kind,
         content.max_parts,
         batch.notify,
@@ -132,6 +124,11 @@ def _batch_row(batch: Batch, pending: int) -> tuple[Any, ...]:
         int(batch.feedback),
         _json.encode(batch.extra).decode(),
         pending,
+        batch.client_id,
+        batch.feed,
+        window_json(batch.window),
+        batch.paused_at,
+        batch.callback_dialect,
     )
 
 
@@ -159,6 +156,11 @@ def read_batch(row: Sequence[Any]) -> Batch:
         cancelled_at=row[13],
         feedback=bool(row[14]),
         extra=msgspec.json.decode(row[15]),
+        client_id=row[16],
+        feed=FEED[row[17]],
+        window=read_window(row[18]),
+        paused_at=row[19],
+        callback_dialect=row[20],
     )
 
 
@@ -226,7 +228,7 @@ _SPEND: Final = Statement(
 )
 
 
-class _Purse:
+class Purse:
     """An account's rate and quota during one transaction."""
 
     __slots__ = ("changed", "next_due_at", "quota", "rate")
@@ -247,52 +249,67 @@ class _Purse:
         self.changed = True
         return True
 
-    def due(self, wanted_at: int, now: int, count: int) -> list[int]:
-        """When each of these messages may leave: not before ``wanted_at``, one every 1000 / rate ms."""
+    def due(self, now: int, count: int) -> list[int]:
+        """When each of these messages may leave: one every 1000 / rate ms."""
         if not self.rate:
-            return [wanted_at] * count
+            return [now] * count
         step = 1000.0 / self.rate
-        if wanted_at > now:  # a scheduled batch keeps the rate, but does not hold up the queue of the day before
-            return [int(wanted_at + step * n) for n in range(count)]
-        start = max(float(wanted_at), self.next_due_at)
+        start = max(float(now), self.next_due_at)
         self.next_due_at = start + step * count
         self.changed = True
         return [int(start + step * n) for n in range(count)]
 
 
-def _purses(tx: Tx, account_ids: Sequence[str]) -> dict[str, _Purse]:
-    purses: dict[str, _Purse] = {}
+def _purses(tx: Tx, account_ids: Sequence[str]) -> dict[str, Purse]:
+    purses: dict[str, Purse] = {}
     for one in sorted(set(account_ids)):  # usually one: a plain look-up is cheaper than a list of rows
         for row in tx.run(_ACCOUNT, id=one):
-            purses[one] = _Purse(*row)
+            purses[one] = Purse(*row)
     return purses
 
 
-def _save_purses(tx: Tx, purses: Mapping[str, _Purse]) -> None:
+def _save_purses(tx: Tx, purses: Mapping[str, Purse]) -> None:
     rows = [(key, purse.quota, purse.next_due_at) for key, purse in purses.items() if purse.changed]
     if rows:
         tx.run(_SPEND, rows)
 
 
-def accept_batches(tx: Tx, scope: Scope, items: Sequence[NewBatch]) -> list[NewBatch | AdmissionRefused]:
+def accept_batches(tx: Tx, scope: Scope, items: Sequence[NewBatch]) -> list[NewBatch | AdmissionRefused | FrozenAnswer]:
     """Store batches with their messages; see ``Store.accept_batch``."""
     purses = _purses(tx, [new.batch.account_id for new in items])
-    results: list[NewBatch | AdmissionRefused] = []
+    keys = Keys(tx, items) if any(new.once for new in items) else None
+    names = Names(tx, items) if any(new.apart for new in items) else None
+    results: list[NewBatch | AdmissionRefused | FrozenAnswer] = []
     batches: list[tuple[Any, ...]] = []
     messages: list[tuple[Any, ...]] = []
+    apart: list[tuple[Any, ...]] = []
     ended: list[str] = []
     for new in items:
+        known = keys.recall(new) if keys is not None else None
+        if known is not None:
+            results.append(known)
+            continue
+        if names is not None:
+            new = names.weed(new)  # what is stored of it from here on
         purse = purses.get(new.batch.account_id)
         if purse is None:
             results.append(AdmissionRefused("account"))
         elif not purse.spend(len(new.messages)):
             results.append(AdmissionRefused("quota"))
         else:
-            _plan_rows(new, purse, batches, messages, ended)
+            if new.messages:
+                _plan_rows(new, purse, batches, messages, apart, ended)
+            if keys is not None:
+                keys.freeze(new)
             results.append(new)
+    if keys is not None:
+        keys.write()
     if batches:
         tx.run(_INSERT_BATCHES, batches)
-        tx.run(_INSERT_MESSAGES, messages)
+        if messages:
+            tx.run(_INSERT_MESSAGES, messages)
+        if apart:
+            tx.run(INSERT_APART, apart)
         _save_purses(tx, purses)
         if ended:
             _tell_of_born_ends(tx, scope, ended, items[0].batch.created_at)
@@ -300,23 +317,28 @@ def accept_batches(tx: Tx, scope: Scope, items: Sequence[NewBatch]) -> list[NewB
 
 
 def _plan_rows(
-    new: NewBatch, purse: _Purse, batches: list[tuple[Any, ...]], messages: list[tuple[Any, ...]], ended: list[str]
+    new: NewBatch,
+    purse: Purse,
+    batches: list[tuple[Any, ...]],
+    messages: list[tuple[Any, ...]],
+    apart: list[tuple[Any, ...]],
+    ended: list[str],
 ) -> None:
-    """Add the rows of one batch; ``ended``: the ids of messages that end at once."""
+    """Add the rows of one batch; ``ended``: the ids of messages that end at once; ``apart``: rows of ``bulks``."""
     batch, now = new.batch, new.batch.modified_at
-    wanted_at = batch.send_at if batch.send_at is not None and batch.send_at > now else now
-    scheduled = wanted_at > now
+    if new.apart or batch.send_at is not None or batch.window or new.spacing_ms or batch.created_at != now:
+        batches.append(_batch_row(batch, len(new.messages)))
+        plan_apart(new, purse, apart, ended)
+        return
     sending = sum(1 for one in new.messages if one.abort is None)
-    times = iter(purse.due(wanted_at, now, sending))
+    times = iter(purse.due(now, sending))
     routes = new.routes
-    waiting = (Status.QUEUED, Reason.SCHEDULED if scheduled else Reason.QUEUED)
+    waiting = (Status.QUEUED, Reason.QUEUED)
     batches.append(_batch_row(batch, len(new.messages)))
     for index, one in enumerate(new.messages):
         route = routes if isinstance(routes, str) else routes[index]
         if one.abort is None:
             place: tuple[Any, ...] = (*waiting, now, "none", now, next(times), batch.expire_at)
-        elif scheduled:
-            place = (*waiting, now, "none", now, None, wanted_at)
         else:
             place = (Status.ABORTED, one.abort, now, "local", now, None, None)
             ended.append(one.id)
@@ -355,7 +377,13 @@ _TOUCHED: Final = Statement(
     lambda r: (
         select(r.c.id, func.count())
         .select_from(r.join(t.message, t.message.c.id.between(r.c.first, r.c.last)))
-        .where((t.message.c.attempts > 0) | (t.message.c.status != "QUEUED"))
+        .where(
+            (t.message.c.attempts > 0)
+            | (t.message.c.status != "QUEUED")
+            # A batch of several texts, or with the customer's own ids, is not made anew from one text.
+            | t.message.c.own.is_not(None)
+            | t.message.c.client_id.is_not(None)
+        )
         .group_by(r.c.id)
     ),
     id=Str,
@@ -393,10 +421,14 @@ def _replace(tx: Tx, scope: Scope, item: Replacement) -> BatchOutcome:
     tx.run(_DELETE_MESSAGES, first=span[0], last=span[1])
     batches: list[tuple[Any, ...]] = []
     messages: list[tuple[Any, ...]] = []
+    apart: list[tuple[Any, ...]] = []
     ended: list[str] = []
-    _plan_rows(new, purse, batches, messages, ended)
+    _plan_rows(new, purse, batches, messages, apart, ended)
     tx.run(_UPDATE_BATCHES, batches)
-    tx.run(_INSERT_MESSAGES, messages)
+    if messages:
+        tx.run(_INSERT_MESSAGES, messages)
+    if apart:
+        tx.run(INSERT_APART, apart)
     _save_purses(tx, purses)
     if ended:
         _tell_of_born_ends(tx, scope, ended, new.batch.modified_at)
@@ -412,13 +444,18 @@ _MARK_CANCELLED: Final = Statement(
     id=Str,
     now=Int,
 )
-_STILL_QUEUED: Final = Statement(
+STILL_QUEUED: Final = Statement(
     lambda r: select_loaded((), r.join(t.message, t.message.c.id.between(r.c.first, r.c.last))).where(
         t.message.c.status == "QUEUED"
     ),
     first=Str,
     last=Str,
 )
+
+
+def mark_cancelled(tx: Tx, batch_id: str, now: int) -> None:
+    """Note that the customer has called a batch off; the first time counts."""
+    tx.run(_MARK_CANCELLED, [(batch_id, now)])
 
 
 def cancel_batches(tx: Tx, scope: Scope, items: Sequence[Cancellation]) -> list[BatchOutcome]:
@@ -431,8 +468,8 @@ def _cancel(tx: Tx, scope: Scope, item: Cancellation) -> BatchOutcome:
     if not rows or rows[0][1] != item.account_id:
         return BatchOutcome(None, "not_found")
     before = read_batch(rows[0])
-    tx.run(_MARK_CANCELLED, [(item.batch_id, item.now)])
-    loaded = [Loaded(row) for row in tx.run(_STILL_QUEUED, [_span(item.batch_id)])]
+    mark_cancelled(tx, item.batch_id, item.now)
+    loaded = [Loaded(row) for row in tx.run(STILL_QUEUED, [_span(item.batch_id)])]
     load_parts(tx, [one for one in loaded if one.attempts])
     unsent = before.send_at is not None and item.now < before.send_at
     changes = Changes(tx, scope, item.now)

@@ -7,13 +7,22 @@ Must not know: why something changed. Next: ``answers``, ``receipts``, ``overdue
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
-from sqlalchemy import Select, bindparam, func, insert, literal, select, update
+from sqlalchemy import Select, bindparam, case, func, insert, literal, select, update
 
 from kvitto.core.ids import batch_of, message_range
-from kvitto.core.model import BatchReport, CallbackDue, CallbackState, ContentKind, MessageView, Notify, StatusCount
+from kvitto.core.model import (
+    BatchReport,
+    CallbackDue,
+    CallbackState,
+    ContentKind,
+    Feed,
+    MessageView,
+    Notify,
+    StatusCount,
+)
 from kvitto.core.status import (
     FINAL,
     NO_ERROR,
@@ -33,7 +42,9 @@ from kvitto.core.status import (
 from kvitto.store import schema as t
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
+from kvitto.store.verbs import unread
 from kvitto.store.verbs.tallies import tally_change
+from kvitto.store.verbs.texts import read_extra, read_own
 
 __all__ = [
     "LEASE_MS",
@@ -46,6 +57,7 @@ __all__ = [
     "batch_key",
     "count_by_status",
     "count_ends",
+    "join_batch",
     "load_parts",
     "lone_part",
     "message_of",
@@ -54,6 +66,7 @@ __all__ = [
     "record_of",
     "select_loaded",
     "view_columns",
+    "view_source",
 ]
 
 LEASE_MS: Final = 120_000
@@ -65,6 +78,7 @@ PART_STATE: Final = {str(state): state for state in PartState}
 SOURCE: Final = {str(source): source for source in ErrorSource}
 KIND: Final = {str(kind): kind for kind in ContentKind}
 NOTIFY: Final = {str(notify): notify for notify in Notify}
+FEED: Final = {str(feed): feed for feed in Feed}
 _PER_BATCH: Final = (Notify.BATCH_SUMMARY, Notify.BATCH_FULL)
 
 
@@ -95,7 +109,7 @@ _MESSAGE_COLUMNS: Final = (
     t.message.c.deadline_at,
     t.message.c.abort,
     t.batch.c.notify,
-    t.batch.c.dialect,
+    func.coalesce(t.batch.c.callback_dialect, t.batch.c.dialect),
     func.coalesce(t.batch.c.callback_url, t.account.c.callback_url),
     t.batch.c.client_reference,
     t.batch.c.kind,
@@ -103,6 +117,15 @@ _MESSAGE_COLUMNS: Final = (
     t.batch.c.expire_at,
     t.message.c.due_at,
     t.batch.c.cancelled_at,
+    t.batch.c.dialect,
+    t.batch.c.sender,
+    t.message.c.client_id,
+    t.batch.c.client_id,
+    t.message.c.send_at,
+    t.batch.c.extra,
+    t.message.c.own,
+    t.batch.c.feed,
+    t.account.c.callback_url,
 )
 
 _PART_COLUMNS: Final = (
@@ -127,10 +150,15 @@ _PART_COLUMNS: Final = (
 
 def select_loaded(first: Sequence[Any], source: Any) -> Select[Any]:
     """Select ``first`` and then a message's columns, from ``source`` (which has ``message``) and what belongs to it."""
-    joined = source.join(t.batch, t.batch.c.id == batch_key(t.message.c.id)).outerjoin(
-        t.account, t.account.c.id == t.message.c.account_id
-    )
+    joined = join_batch(source)
     return select(*first, *_MESSAGE_COLUMNS).select_from(joined).with_for_update(of=t.message)
+
+
+def join_batch(source: Any) -> Any:
+    """Join ``source`` (which has ``message``) with the batch, and with the account where that must say the URL."""
+    silent = t.batch.c.callback_url.is_(None) | t.message.c.own.is_not(None)
+    asked = case((silent, t.message.c.account_id))  # NULL is not even looked up
+    return source.join(t.batch, t.batch.c.id == batch_key(t.message.c.id)).outerjoin(t.account, t.account.c.id == asked)
 
 
 class Loaded:
@@ -147,12 +175,13 @@ class Loaded:
         "record",
         "recipient",
         "row",
+        "smsc_ids",
         "was",
         "written_at",
     )
 
     def __init__(self, row: Sequence[Any]) -> None:
-        self.row = row
+        self.row = row if row[33] is None else _with_own(row)
         self.id: str = row[0]
         self.account_id: str = row[1]
         self.recipient: str = row[2]
@@ -161,6 +190,7 @@ class Loaded:
         self.record = record_of(row)
         self.was = self.record
         self.links: dict[int, str] = {}
+        self.smsc_ids: dict[int, str | None] = {}
         self.groups: frozenset[str] = frozenset()
         self.written_at: int | None = None
         self._hushed = False
@@ -195,7 +225,7 @@ class Loaded:
 
     @property
     def dialect(self) -> str:
-        """In whose words."""
+        """In whose words it is told."""
         dialect: str = self.row[19]
         return dialect
 
@@ -204,6 +234,18 @@ class Loaded:
         """The batch's URL, else the account's."""
         url: str | None = self.row[20]
         return url
+
+    @property
+    def client_reference(self) -> str | None:
+        """The batch's."""
+        reference: str | None = self.row[21]
+        return reference
+
+    @property
+    def kind_word(self) -> str:
+        """The batch's content's kind, as stored."""
+        kind: str = self.row[22]
+        return kind
 
     @property
     def expire_at(self) -> int:
@@ -222,6 +264,17 @@ class Loaded:
         """Whether the customer has cancelled its batch."""
         return self.row[26] is not None
 
+    @property
+    def feed(self) -> str:
+        """How it stands to the one-time feed."""
+        feed: str = self.row[34]
+        return feed
+
+    @property
+    def decided_by(self) -> int:
+        """The part that decided its end, of several; else 0."""
+        return self.record.decided_by if self.parts > 1 else 0
+
     def set_parts(self, parts: tuple[PartRecord, ...]) -> None:
         """Give the parts that were loaded for it."""
         self.record = self.was = self.record._replace(parts=parts)
@@ -229,6 +282,8 @@ class Loaded:
     def view(self) -> MessageView:
         """What a callback tells, frozen now."""
         row, record = self.row, self.record
+        part_no = record.decided_by or 1
+        send_at = row[31]
         return MessageView(
             self.id,
             batch_of(self.id),
@@ -245,7 +300,25 @@ class Loaded:
             row[21],
             KIND[row[22]],
             row[23],
+            row[27],
+            row[28],
+            row[29],
+            row[30],
+            self.created_at if send_at is None else send_at,
+            self.smsc_ids.get(part_no) or "",
+            self.links.get(part_no, ""),
+            None,
+            read_extra(row[32]) if type(row[32]) is str else row[32],
         )
+
+
+def _with_own(row: Sequence[Any]) -> Sequence[Any]:
+    """The same row with what the message has of its own in the place of its batch's."""
+    own, changed = read_own(row[33]), list(row)
+    changed[18], changed[20], changed[21] = own.notify, own.callback_url or row[35], own.client_reference
+    changed[22], changed[23], changed[24] = own.content.kind, own.content.max_parts, own.expire_at
+    changed[28], changed[32], changed[34] = own.sender, own.extra, own.feed
+    return changed
 
 
 def read_error(row: Sequence[Any], at: int) -> StatusError:
@@ -307,11 +380,13 @@ def load_parts(tx: Tx, loaded: Sequence[Loaded]) -> None:
         return
     by_id: dict[str, list[PartRecord]] = {}
     links: dict[str, dict[int, str]] = {}
+    smsc_ids: dict[str, dict[int, str | None]] = {}
     groups: dict[str, set[str]] = {}
     written: dict[str, int] = {}
     for row in tx.run(PARTS_OF, [(one.id,) for one in loaded]):
         by_id.setdefault(row[0], []).append(read_part(row))
         links.setdefault(row[0], {})[row[1]] = row[12]
+        smsc_ids.setdefault(row[0], {})[row[1]] = row[14]
         groups.setdefault(row[0], set()).add(row[13])
         written[row[0]] = row[15] if row[0] not in written else min(written[row[0]], row[15])
     for one in loaded:
@@ -320,6 +395,7 @@ def load_parts(tx: Tx, loaded: Sequence[Loaded]) -> None:
             parts = [lone_part(part.part_no, part.state, one.record) for part in parts]
         one.set_parts(tuple(parts))
         one.links = links.get(one.id, {})
+        one.smsc_ids = smsc_ids.get(one.id, {})
         one.groups = frozenset(groups.get(one.id, ()))
         one.written_at = written.get(one.id)
 
@@ -422,6 +498,28 @@ _INSERT_EVENTS: Final = Statement(
     id=Str,
     **_RECORD,
 )
+_INSERT_PART_EVENTS: Final = Statement(
+    lambda r: insert(t.event).from_select(
+        ["seq", "account_id", "message_id", "at", *list(_RECORD)[:2], *list(_RECORD)[3:], "part_no"],
+        select(
+            r.c.seq,
+            r.c.account_id,
+            r.c.id,
+            r.c.since_at,
+            *[r.c[name] for name in _RECORD if name != "since_at"],
+            r.c.part_no,
+        ),
+    ),
+    seq=Int,
+    account_id=Str,
+    id=Str,
+    **_RECORD,
+    part_no=Int,
+)
+"""As ``_INSERT_EVENTS``, for ends that one of several parts decided."""
+_DECIDE: Final = Statement(
+    lambda r: update(t.message).values(decided_by=r.c.part_no).where(t.message.c.id == r.c.id), id=Str, part_no=Int
+)
 _CALLBACK_FIELDS: Final[dict[str, Kind]] = {
     "id": Int,
     "account_id": Str,
@@ -492,7 +590,48 @@ def _record_values(record: Message | PartRecord) -> tuple[Any, ...]:
 TELLS_MESSAGE, TELLS_SUMMARY, TELLS_FULL = "message", "summary", "full"
 """What a callback tells of: one message's change (the event of the same number), or a batch's end."""
 
-_Telling = tuple[int, MessageView | BatchReport, Loaded, str]
+
+class Told(Protocol):
+    """Who is to be told of a message, and what its batch's report needs."""
+
+    @property
+    def feed(self) -> str:
+        """How it stands to the one-time feed."""
+
+    @property
+    def decided_by(self) -> int:
+        """The part that decided its end, of several; else 0."""
+
+    @property
+    def id(self) -> str:
+        """The message's."""
+
+    @property
+    def account_id(self) -> str:
+        """Whose it is."""
+
+    @property
+    def dialect(self) -> str:
+        """In whose words."""
+
+    @property
+    def callback_url(self) -> str | None:
+        """Where to."""
+
+    @property
+    def notify(self) -> Notify:
+        """Which changes are called back."""
+
+    @property
+    def client_reference(self) -> str | None:
+        """The batch's."""
+
+    @property
+    def kind_word(self) -> str:
+        """The batch's content's kind, as stored."""
+
+
+_Telling = tuple[int, MessageView | BatchReport, Told, str]
 """A callback to write: its number, its facts, the message that caused it, and one of the three words above."""
 
 
@@ -501,14 +640,14 @@ class Changes:
 
     def __init__(self, tx: Tx, scope: Scope, now: int) -> None:
         self._tx = tx
-        self._scope = scope
+        self.scope = scope
         self._now = now
         self._parts: dict[tuple[str, int], PartRecord] = {}
         self._states: dict[tuple[str, int], PartRecord] = {}
         self._messages: dict[str, tuple[Loaded, int | None, int | None]] = {}
-        self._events: list[tuple[Loaded, MessageView, bool]] = []
+        self._events: list[tuple[Told, MessageView, bool]] = []
         self._firsts: dict[str, tuple[str, str]] = {}
-        self._ended: dict[str, tuple[int, Loaded]] = {}
+        self._ended: dict[str, tuple[int, Told]] = {}
 
     def apply(
         self, loaded: Loaded, event: Event, *, due_at: int | None = None, deadline_at: int | None = None
@@ -531,8 +670,10 @@ class Changes:
         if outcome.kind is MoveKind.CORRECT:
             self._firsts[loaded.id] = _first_final(before)
         if outcome.changed:
-            tally_change(self._scope, loaded.account_id, before, outcome.message, self._now, loaded.written_at)
+            tally_change(self.scope, loaded.account_id, before, outcome.message, self._now, loaded.written_at)
             self._note_change(loaded, late=outcome.kind is MoveKind.CORRECT)
+        elif part is not None and outcome.kind is MoveKind.REFINE and loaded.record.reason is Reason.RETRYING_SMSC:
+            self._note_attempt(loaded, before, event.at)
         return outcome
 
     def touch(self, loaded: Loaded, *, due_at: int | None = None, deadline_at: int | None = None) -> None:
@@ -555,7 +696,7 @@ class Changes:
 
     def count(self, link: str, group: str, name: str) -> None:
         """Add one to a link's counter (R54)."""
-        self._scope.count(link, group, name)
+        self.scope.count(link, group, name)
 
     def born(self, loaded: Loaded) -> None:
         """A message that was stored with its end already (an abort at admission): event and callbacks."""
@@ -569,15 +710,34 @@ class Changes:
     def _note_change(self, loaded: Loaded, *, late: bool) -> None:
         final = loaded.record.status in FINAL
         notify = loaded.notify
-        # A late correction is called back only by dialects that show it, and no dialect here does (docs/status.md 7).
-        tell = not late and (notify is Notify.CHANGES or (final and notify is Notify.FINAL))
+        # Whether a late correction is shown, the dialect that tells it decides (docs/status.md 7).
+        tell = (final and notify is Notify.FINAL) or notify is Notify.CHANGES or notify is Notify.ATTEMPTS
         tell = tell and loaded.callback_url is not None
         if final or tell:  # that the SMSC took it, and when, stands with its parts already
             self._events.append((loaded, loaded.view(), tell))
         if final and not late and notify in _PER_BATCH:
-            batch_id = batch_of(loaded.id)
-            count, _ = self._ended.get(batch_id, (0, loaded))
-            self._ended[batch_id] = (count + 1, loaded)
+            self._count_end(loaded)
+
+    def end(self, told: Told, view: MessageView) -> None:
+        """A message came to its first end, and its row is written by the caller: event and callbacks."""
+        notify = told.notify
+        tell = notify is Notify.FINAL or notify is Notify.CHANGES or notify is Notify.ATTEMPTS
+        tell = tell and told.callback_url is not None
+        self._events.append((told, view, tell))
+        if notify in _PER_BATCH:
+            self._count_end(told)
+
+    def _count_end(self, told: Told) -> None:
+        batch_id = batch_of(told.id)
+        count, _ = self._ended.get(batch_id, (0, told))
+        self._ended[batch_id] = (count + 1, told)
+
+    def _note_attempt(self, loaded: Loaded, before: Message, at: int) -> None:
+        """The SMSC says that an attempt failed and it goes on trying: told to those who asked for that."""
+        if before.reason is Reason.RETRYING_SMSC or loaded.notify is not Notify.ATTEMPTS:
+            return
+        if loaded.callback_url is not None:
+            self._events.append((loaded, loaded.view()._replace(since_at=at), True))
 
     def write(self) -> None:
         """Write everything that was collected."""
@@ -591,15 +751,18 @@ class Changes:
             self._write_messages()
         if self._firsts:
             tx.run(_KEEP_FIRST_FINAL, [(key, *first) for key, first in self._firsts.items()])
+            unread.forget(tx, list(self._firsts))
         if self._events:
             self._write_events()
         if self._ended:
             self._end_batches()
 
     def _write_messages(self) -> None:
-        moved, kept, dispatched = [], [], []
+        moved, kept, dispatched, decided = [], [], [], []
         for one, due_at, deadline_at in self._messages.values():
             record = one.record
+            if one.parts > 1 and record.decided_by:
+                decided.append((one.id, record.decided_by))
             if due_at != one.due_at or deadline_at != one.deadline_at:
                 moved.append((one.id, int(record.notes), due_at, deadline_at, *_record_values(record)))
             elif record.status is Status.DISPATCHED and record.error is NO_ERROR and one.was.error is NO_ERROR:
@@ -609,9 +772,13 @@ class Changes:
         for statement, rows in ((_DISPATCH_MESSAGES, dispatched), (_REFRESH_MESSAGES, kept), (_UPDATE_MESSAGES, moved)):
             if rows:
                 self._tx.run(statement, rows)
+        if decided:
+            self._tx.run(_DECIDE, decided)
 
     def _write_events(self) -> None:
-        rows = []
+        rows: list[tuple[Any, ...]] = []
+        of_parts: list[tuple[Any, ...]] = []
+        ends: list[tuple[str, int, str]] = []
         due: list[_Telling] = []
         for seq, (loaded, view, tell) in zip(self._tx.new_ids(len(self._events)), self._events, strict=True):
             error = view.error
@@ -631,15 +798,24 @@ class Changes:
                     error.command_status,
                 )
             )
+            if loaded.decided_by:
+                of_parts.append((*rows.pop(), loaded.decided_by))
+            if view.status in FINAL and (loaded.feed, tell) in unread.ENTERS:
+                ends.append((view.account_id, seq, view.id))
             if tell:
                 due.append((seq, view, loaded, TELLS_MESSAGE))
-        self._tx.run(_INSERT_EVENTS, rows)
+        if rows:
+            self._tx.run(_INSERT_EVENTS, rows)
+        if of_parts:
+            self._tx.run(_INSERT_PART_EVENTS, of_parts)
+        if ends:
+            unread.enter(self._tx, ends)
         if due:
             self._write_callbacks(due)
 
     def _write_callbacks(self, due: "Sequence[_Telling]") -> None:
-        node, now = self._scope.node, self._now
-        room, handoff = self._scope.room, self._scope.handoff
+        node, now = self.scope.node, self._now
+        room, handoff = self.scope.room, self.scope.handoff
         rows = []
         for number, facts, loaded, tells in due:
             url, account_id, dialect = loaded.callback_url or "", loaded.account_id, loaded.dialect
@@ -671,11 +847,10 @@ def _first_final(record: Message) -> tuple[str, str]:
     return end, msgspec.json.encode((record.since_at, record.done_at)).decode()
 
 
-def report_of(tx: Tx, batch_id: str, loaded: Loaded, full: bool) -> BatchReport:
+def report_of(tx: Tx, batch_id: str, one: Told, full: bool) -> BatchReport:
     """A batch whose messages are all final."""
     total, counts = count_ends(tx, batch_id, full=full)
-    row = loaded.row
-    return BatchReport(batch_id, loaded.account_id, total, row[21], KIND[row[22]], True, counts)
+    return BatchReport(batch_id, one.account_id, total, one.client_reference, KIND[one.kind_word], True, counts)
 
 
 def count_ends(tx: Tx, batch_id: str, *, full: bool) -> tuple[int, tuple[StatusCount, ...]]:
@@ -730,6 +905,23 @@ def view_columns() -> tuple[Any, ...]:
         b.max_parts,
         m.first_final,
         m.first_times,
+        b.dialect,
+        b.sender,
+        m.client_id,
+        b.client_id,
+        m.send_at,
+        t.part.c.smsc_message_id,
+        t.part.c.link,
+        b.extra,
+        m.own,
+    )
+
+
+def view_source(messages: Any = t.message) -> Any:
+    """``messages`` joined with what ``view_columns`` reads: batch, and the part that decided (R38), else the first."""
+    part_no = func.coalesce(t.message.c.decided_by, 1)
+    return messages.join(t.batch, t.batch.c.id == batch_key(t.message.c.id)).outerjoin(
+        t.part, (t.part.c.message_id == t.message.c.id) & (t.part.c.part_no == part_no)
     )
 
 
@@ -740,6 +932,13 @@ def read_view(row: Sequence[Any], *, first_final: bool) -> MessageView:
         status, reason, *told = msgspec.json.decode(row[18])
         since_at, done_at = msgspec.json.decode(row[19])
         error = read_error(told, 0)
+    reference, kind, max_parts, sender, extra = row[15], row[16], row[17], row[21], row[27]
+    if row[28] is None:
+        extra = read_extra(extra)
+    else:
+        own = read_own(row[28])
+        reference, kind, max_parts = own.client_reference, own.content.kind, own.content.max_parts
+        sender, extra = own.sender, own.extra
     return MessageView(
         row[0],
         batch_of(row[0]),
@@ -751,9 +950,18 @@ def read_view(row: Sequence[Any], *, first_final: bool) -> MessageView:
         done_at,
         error,
         row[13],
-        Note(row[12]),
+        Note(row[12]) if row[12] else Note.NONE,
         row[14],
-        row[15],
-        KIND[row[16]],
-        row[17],
+        reference,
+        KIND[kind],
+        max_parts,
+        row[20],
+        sender,
+        row[22],
+        row[23],
+        row[14] if row[24] is None else row[24],
+        row[25] or "",
+        row[26] or "",
+        None,
+        extra,
     )

@@ -16,6 +16,7 @@ Names of counters, for a link and group:
 Must not know: what the facts mean. Next: ``kvitto.store.commits``.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -57,25 +58,33 @@ def count_received(
     scope: Scope, items: Sequence[Sequence[ReceivedReceipt]], results: Sequence[Sequence[ReceiptResult]]
 ) -> None:
     """Count receipts that came in."""
-    for item, told in zip(items, results, strict=True):
-        for one, result in zip(item, told, strict=True):
-            scope.count(one.link, one.group, "receipts")
-            scope.count(one.link, one.group, _OUTCOMES[result.outcome])
-            if result.level is not None:
-                scope.count(one.link, one.group, _LEVELS[result.level])
+    seen = Counter(
+        [
+            (one.link, one.group, result.outcome, result.level)
+            for item, told in zip(items, results, strict=True)
+            for one, result in zip(item, told, strict=True)
+        ]
+    )
+    for (link, group, outcome, level), many in seen.items():
+        scope.count(link, group, "receipts", many)
+        scope.count(link, group, _OUTCOMES[outcome], many)
+        if level is not None:
+            scope.count(link, group, _LEVELS[level], many)
 
 
 def count_answers(scope: Scope, items: Sequence[Answers]) -> None:
     """Count answers to submits."""
     for item in items:
-        for answer in item.answers:
-            if answer.command_status == 0:
+        for (command_status, temporary), many in Counter(
+            [(answer.command_status, answer.temporary) for answer in item.answers]
+        ).items():
+            if command_status == 0:
                 name = "answers_ok"
-            elif answer.command_status in _THROTTLED:
+            elif command_status in _THROTTLED:
                 name = "throttled"
             else:
-                name = "postponed" if answer.temporary else "refused"
-            scope.count(item.link, item.group, name)
+                name = "postponed" if temporary else "refused"
+            scope.count(item.link, item.group, name, many)
 
 
 def count_claims(scope: Scope, items: Sequence[Claim], taken: Sequence[Sequence[Claimed]]) -> None:

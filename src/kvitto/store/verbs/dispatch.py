@@ -10,13 +10,13 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import bindparam, insert, literal, select, update
 
 from kvitto.core.matching import fold
-from kvitto.core.model import Claimed, Notify, PartKey
+from kvitto.core.model import Claimed, Content, Notify, PartKey
 from kvitto.core.status import Answered, PartState, Reason, Refused, Status, WaitOver, Withdrawn
+from kvitto.core.window import next_opening
 from kvitto.store import schema as t
 from kvitto.store.api import SubmitAnswer, SubmitFate
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx
-from kvitto.store.verbs.admission import read_content
 from kvitto.store.verbs.changes import (
     SET_STATES,
     Changes,
@@ -28,6 +28,7 @@ from kvitto.store.verbs.changes import (
     select_loaded,
 )
 from kvitto.store.verbs.tallies import tally_dispatched
+from kvitto.store.verbs.texts import read_content, read_own, read_window
 
 __all__ = [
     "NAME_PARTS",
@@ -90,6 +91,8 @@ _DUE: Final = Statement(
             t.batch.c.sender,
             t.batch.c.content,
             t.batch.c.expire_at,
+            t.batch.c.delivery_window,
+            t.message.c.own,
         )
         .select_from(t.message.join(t.batch, t.batch.c.id == batch_key(t.message.c.id)))
         .where(
@@ -109,6 +112,9 @@ _LEAVE_QUEUE: Final = Statement(
         .where(t.message.c.id == r.c.id)
     ),
     id=Str,
+)
+_PUT_BACK: Final = Statement(
+    lambda r: update(t.message).values(due_at=r.c.due_at).where(t.message.c.id == r.c.id), id=Str, due_at=Int
 )
 _PART: Final = {"id": Str, "no": Int, "account_id": Str, "link": Str, "grp": Str, "node": Str, "now": Int}
 _INSERT_PARTS: Final = Statement(
@@ -179,19 +185,24 @@ def _claim(tx: Tx, scope: Scope, claim: Claim) -> list[Claimed]:
     rows = [
         row for route in (claim.link, "") for row in tx.run(_DUE, route=route, now=claim.now, n=max(1, claim.parts))
     ]
+    rows = _open_now(tx, rows, claim.now)
     rows.sort(key=lambda row: (row[6], row[0]))
     again: dict[str, list[int]] = {row[0]: [] for row in rows if row[5]}
     if again:
         for message_id, part_no in tx.run(_WAITING_PARTS, [(one,) for one in again]):
             again[message_id].append(part_no)
     taken: list[Claimed] = []
+    contents: dict[str, Content] = {}  # of a batch's many messages it is read once
     left = claim.parts
     for row in rows:
         todo = tuple(again[row[0]]) if row[5] else (1,) if row[3] == 1 else tuple(range(1, row[3] + 1))
         if len(todo) > left and taken:  # a text longer than the window goes alone, and fills it as slots come free
             break
         left -= len(todo)
-        taken.append(_claimed(row, todo))
+        content = contents.get(row[8])
+        if content is None:
+            content = contents[row[8]] = read_content(row[8])
+        taken.append(_claimed(row, content, todo))
         if left <= 0:
             break
     if taken:
@@ -199,8 +210,29 @@ def _claim(tx: Tx, scope: Scope, claim: Claim) -> list[Claimed]:
     return taken
 
 
-def _claimed(row: Sequence[Any], todo: tuple[int, ...]) -> Claimed:
-    content = read_content(row[8])
+def _open_now(tx: Tx, rows: list[Any], now: int) -> list[Any]:
+    """Leave out messages whose delivery window is shut: they go back to the queue until it opens."""
+    if all(row[10] is None and row[11] is None for row in rows):
+        return rows
+    shut: list[tuple[str, int]] = []
+    open_rows = []
+    for row in rows:
+        window = read_window(row[10]) if row[11] is None else read_own(row[11]).window
+        opens_at = next_opening(window, now)
+        if opens_at > now:
+            shut.append((row[0], opens_at))
+        else:
+            open_rows.append(row)
+    if shut:
+        tx.run(_PUT_BACK, shut)
+    return open_rows
+
+
+def _claimed(row: Sequence[Any], content: Content, todo: tuple[int, ...]) -> Claimed:
+    if row[11] is not None:
+        own = read_own(row[11])
+        text = row[4] if row[4] is not None else own.content.text
+        return Claimed(row[0], row[1], row[2], own.sender or "", own.content, text, row[3], todo, own.expire_at, row[5])
     text = row[4] if row[4] is not None else content.text
     return Claimed(row[0], row[1], row[2], row[7] or "", content, text, row[3], todo, row[9], row[5])
 
@@ -291,6 +323,8 @@ _PLAIN: Final = Statement(
             t.message.c.status == str(Status.QUEUED),
             t.message.c.error_source == "none",
             t.batch.c.notify != str(Notify.CHANGES),
+            t.batch.c.notify != str(Notify.ATTEMPTS),
+            t.message.c.own.is_(None),
         )
         .with_for_update(of=t.message)
     ),
@@ -330,6 +364,8 @@ def record_answers(tx: Tx, scope: Scope, items: Sequence[Answers]) -> list[list[
                 one = loaded.get(answer.key[0])
                 if one is None:
                     continue  # deleted by retention or replaced while its answer was on the way
+                one.links[answer.key[1]] = item.link
+                one.smsc_ids[answer.key[1]] = answer.smsc_message_id or one.smsc_ids.get(answer.key[1])
                 _answer(changes, one, answer)
                 if answer.command_status != 0:
                     continue

@@ -18,8 +18,8 @@ from kvitto.core.model import Content
 from kvitto.core.status import Note, PartState, Reason, Status, StatusError
 from kvitto.store import schema as t
 from kvitto.store.statements import Int, Statement, Str, Tx, Whole
-from kvitto.store.verbs.admission import read_content
 from kvitto.store.verbs.changes import PART_STATE, REASON, STATUS, batch_key, read_error
+from kvitto.store.verbs.texts import read_content
 
 __all__ = [
     "LAST",
@@ -250,7 +250,12 @@ def _fits() -> Any:
         or_(statuses.is_(None), func.replace(statuses, "\n" + _M.status + "\n", "") != statuses),
         _given("reference", t.batch.c.client_reference == bindparam("reference", type_=Str)),
         _given("link", t.part.c.link == bindparam("link", type_=Str)),
-        or_(code.is_(None), _M.error_net_code == code, _M.error_command_status == code),
+        or_(
+            code.is_(None),
+            _M.error_net_code == code,
+            _M.error_command_status == code,
+            _M.error_text.in_([bindparam("bare", type_=Str), bindparam("padded", type_=Str)]),
+        ),
         _given("since", _M.created_at >= bindparam("since", type_=Int), Int),
     )
 
@@ -322,6 +327,8 @@ def search(tx: Tx, look: Look) -> Found:
         "statuses": "\n" + "\n".join(look.statuses) + "\n" if look.statuses else None,
         "reference": look.reference,
         "code": look.code,
+        "bare": str(look.code),
+        "padded": f"{look.code or 0:03d}",
         "link": look.link,
         "since": look.since_at,
         "before": look.before,

@@ -38,6 +38,7 @@ from kvitto.store.verbs.changes import (
     read_error,
     read_view,
     view_columns,
+    view_source,
 )
 
 __all__ = [
@@ -83,16 +84,19 @@ _ACCOUNT_BY: Final[dict[str, Statement]] = {
         lambda _: (
             select(*account_columns(), t.account.c.password_hash)
             .join(t.token, t.token.c.account_id == t.account.c.id)
-            .where(t.token.c.hash == bindparam("key", type_=Str))
+            .where(
+                t.token.c.hash == bindparam("key", type_=Str),
+                t.token.c.expires_at.is_(None) | (t.token.c.expires_at > bindparam("now", type_=Int)),
+            )
         )
     ),
 }
 _ACCOUNTS: Final = Statement(lambda _: select(*account_columns()).order_by(t.account.c.name))
 
 
-def account_row(tx: Tx, by: str, key: str) -> Sequence[Any] | None:
+def account_row(tx: Tx, by: str, key: str, now: int) -> Sequence[Any] | None:
     """An account's columns and its password hash."""
-    rows = tx.run(_ACCOUNT_BY[by], key=key)
+    rows = tx.run(_ACCOUNT_BY[by], key=key, now=now)
     return rows[0] if rows else None
 
 
@@ -193,7 +197,7 @@ _BATCH_MESSAGES: Final = Statement(
 _MESSAGE_IN_BATCH: Final = Statement(
     lambda _: (
         select(*view_columns())
-        .select_from(_WITH_BATCH)
+        .select_from(view_source())
         .where(_IN_BATCH, t.message.c.recipient == bindparam("recipient", type_=Str))
         .order_by(t.message.c.id.desc())
         .limit(1)
@@ -276,7 +280,7 @@ def _same(column: Any, value: Any) -> Any:
 _LIST_PAGE: Final = Whole(
     lambda r: (
         select(*view_columns())
-        .select_from(_WITH_BATCH)
+        .select_from(view_source())
         .where(
             _list_filter(),
             exists(select(literal(1)).select_from(r).where(*[_same(c, r.c[f"k{i}"]) for i, c in enumerate(_GROUP)])),

@@ -16,8 +16,8 @@ from kvitto.store import schema as t
 from kvitto.store.api import QueryDue
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx
-from kvitto.store.verbs.admission import read_content
 from kvitto.store.verbs.changes import batch_key
+from kvitto.store.verbs.texts import read_content, read_own
 
 __all__ = ["QueryClaim", "claim_queries"]
 
@@ -44,6 +44,7 @@ _DUE: Final = Statement(
             t.message.c.recipient,
             t.batch.c.sender,
             t.batch.c.content,
+            t.message.c.own,
         )
         .select_from(
             t.message.join(t.part, t.part.c.message_id == t.message.c.id).join(
@@ -53,7 +54,8 @@ _DUE: Final = Statement(
         .where(
             t.message.c.deadline_at.is_not(None),
             t.message.c.deadline_at <= bindparam("before", type_=Int),
-            t.batch.c.expire_at <= bindparam("expired", type_=Int),
+            # What a message has of its own is JSON: for it the deadline alone decides.
+            (t.batch.c.expire_at <= bindparam("expired", type_=Int)) | t.message.c.own.is_not(None),
             t.part.c.link == bindparam("link", type_=Str),
             t.part.c.state == str(PartState.ACCEPTED),
             t.part.c.smsc_message_id.is_not(None),
@@ -93,7 +95,9 @@ def _claim(tx: Tx, item: QueryClaim) -> list[QueryDue]:
 
 
 def _due(row: Sequence[Any]) -> QueryDue:
-    content = read_content(row[6])
+    sender, content = row[5], read_content(row[6])
+    if row[7] is not None:
+        sender, content = (own := read_own(row[7])).sender, own.content
     return QueryDue(
-        PartKey(row[0], row[1]), row[2], row[3], row[4], row[5] or "", content.source_ton, content.source_npi
+        PartKey(row[0], row[1]), row[2], row[3], row[4], sender or "", content.source_ton, content.source_npi
     )

@@ -21,9 +21,11 @@ from kvitto.store import schema as t
 from kvitto.store.api import IncomingMessage, ReceiptResult, ReceivedReceipt
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
-from kvitto.store.verbs.changes import Changes, Loaded, load_parts, lone_part, select_loaded
+from kvitto.store.verbs.changes import Changes, Loaded, load_parts, select_loaded
 from kvitto.store.verbs.counting import count_outcomes
 from kvitto.store.verbs.dispatch import NAME_PARTS
+from kvitto.store.verbs.plain_ends import Asked, Ending, find_plain_ends, write_plain_ends
+from kvitto.store.verbs.search import Found, Parked, Search
 from kvitto.store.verbs.wholes import watch_parts
 
 __all__ = [
@@ -50,35 +52,6 @@ class ParkedRetry(NamedTuple):
     now: int
 
 
-class _Found(NamedTuple):
-    """A stored part that may be a receipt's: with its message, and what matching wants to know of it."""
-
-    loaded: Loaded
-    part_no: int
-    link: str
-    written_at: int
-    candidate: Candidate
-
-
-_BY_FOLDED: Final = Statement(
-    lambda r: select_loaded(
-        (
-            r.c.n,
-            t.part.c.part_no,
-            t.part.c.state,
-            t.part.c.link,
-            t.part.c.grp,
-            t.part.c.smsc_message_id,
-            t.part.c.written_at,
-        ),
-        r.join(t.part, (t.part.c.grp == r.c.grp) & (t.part.c.folded_id == r.c.folded)).join(
-            t.message, t.message.c.id == t.part.c.message_id
-        ),
-    ),
-    n=Int,
-    grp=Str,
-    folded=Str,
-)
 _RECEIPT: Final[dict[str, Kind]] = {
     "id": Int,
     "account_id": Str,
@@ -117,18 +90,6 @@ _INSERT_INCOMING: Final = Statement(
     text=Str,
     raw=Str,
 )
-
-
-class Parked(NamedTuple):
-    """A receipt on its way to its message: new (``id`` None) or parked before."""
-
-    id: int | None
-    link: str
-    group: str
-    at: int
-    receipt: Receipt
-    rules: LinkRules
-    tries: int
 
 
 def record_receipts(tx: Tx, scope: Scope, items: Sequence[Sequence[ReceivedReceipt]]) -> list[list[ReceiptResult]]:
@@ -189,27 +150,52 @@ def _decide(tx: Tx, scope: Scope, receipts: Sequence[Parked], now: int) -> list[
     """Match receipts and apply those that found their message."""
     if not receipts:
         return []
-    search = _Search(tx, receipts)
+    asked = [Asked(place, one.group, one.at, one.receipt) for place, one in enumerate(receipts) if one.id is None]
+    plain = find_plain_ends(tx, asked)
+    others = _search_others(tx, receipts, plain)
     changes = Changes(tx, scope, now)
+    if plain:
+        write_plain_ends(tx, changes, [(one, plain[one.place]) for one in asked if one.place in plain])
     verdicts = []
-    for index, one in enumerate(receipts):
-        item = search.exact.get(index)
-        if item is not None:
-            verdicts.append(_apply(changes, one, item, 1, now))
-            continue
-        here = search.found.get(index, [])
-        result = _match(one, here)
-        if isinstance(result, Match):
-            item = next(item for item in here if item.candidate.key == result.candidate.key)
-            verdicts.append(_apply(changes, one, item, result.level, now))
+    for place, one in enumerate(receipts):
+        ending = plain.get(place)
+        if ending is not None:
+            verdicts.append(_Verdict(ReceiptOutcome.MATCHED, 1, ending.id, 1, ending.account_id))
         else:
-            outcome = ReceiptOutcome.AMBIGUOUS if isinstance(result, Ambiguous) else ReceiptOutcome.PARKED
-            verdicts.append(_Verdict(outcome))
+            verdicts.append(_decide_by_rules(changes, one, *others[place], now))
     changes.write()
     return verdicts
 
 
-def _match(one: Parked, here: Sequence[_Found]) -> Match | Park | Ambiguous:
+_Hits = tuple[Found | None, Sequence[Found]]
+"""What the search found for a receipt: the part that it names to the letter, else those that it may mean."""
+
+
+def _search_others(tx: Tx, receipts: Sequence[Parked], plain: dict[int, Ending]) -> dict[int, _Hits]:
+    """Search for the receipts that are not ``plain``; what they share a message with is not plain either."""
+    if len(plain) == len(receipts):
+        return {}
+    search = Search(tx, [one for place, one in enumerate(receipts) if place not in plain])
+    shared = [place for place, ending in plain.items() if ending.id in search.loaded]
+    if shared:
+        for place in shared:
+            del plain[place]
+        search = Search(tx, [one for place, one in enumerate(receipts) if place not in plain])
+    places = [place for place in range(len(receipts)) if place not in plain]
+    return {place: (search.exact.get(at), search.found.get(at, ())) for at, place in enumerate(places)}
+
+
+def _decide_by_rules(changes: Changes, one: Parked, exact: Found | None, here: Sequence[Found], now: int) -> _Verdict:
+    if exact is not None:
+        return _apply(changes, one, exact, 1, now)
+    result = _match(one, here)
+    if isinstance(result, Match):
+        item = next(item for item in here if item.candidate.key == result.candidate.key)
+        return _apply(changes, one, item, result.level, now)
+    return _Verdict(ReceiptOutcome.AMBIGUOUS if isinstance(result, Ambiguous) else ReceiptOutcome.PARKED)
+
+
+def _match(one: Parked, here: Sequence[Found]) -> Match | Park | Ambiguous:
     """Ask the rules (R26-R35), with what is final by now."""
     if not here:
         return Park()
@@ -221,54 +207,7 @@ def _match(one: Parked, here: Sequence[_Found]) -> Match | Park | Ambiguous:
     return match(ids, candidates, one.rules)
 
 
-class _Search:
-    """The stored parts that receipts may be for.
-
-    First each receipt's own id alone is looked up. Where that gives one part whose id is the receipt's to the letter,
-    it is a match of level 1 whatever else there may be (``exact``: nearly always). For the rest, every key that any
-    level
-    could mean is looked up (``found``).
-    """
-
-    def __init__(self, tx: Tx, receipts: Sequence[Parked]) -> None:
-        self._tx = tx
-        self._loaded: dict[str, Loaded] = {}
-        sent = [one.receipt.tlv_id or one.receipt.text_id or "" for one in receipts]
-        first = [(index, one.group, fold(sent[index])) for index, one in enumerate(receipts)]
-        self.found = self._look_up(first)
-        self.exact = {
-            index: here[0]
-            for index, here in self.found.items()
-            if len(here) == 1 and here[0].candidate.smsc_message_id == sent[index]
-        }
-        if len(self.exact) < len(receipts):
-            keys = [
-                (index, one.group, key)
-                for index, one in enumerate(receipts)
-                if index not in self.exact
-                for key in candidate_keys(one.receipt.tlv_id, one.receipt.text_id, one.rules)
-            ]
-            self.found.update(self._look_up(keys))
-        load_parts(tx, [one for one in self._loaded.values() if one.parts > 1])
-
-    def _look_up(self, keys: Sequence[tuple[int, str, str]]) -> dict[int, list[_Found]]:
-        found: dict[int, list[_Found]] = {}
-        loaded = self._loaded
-        for row in self._tx.run(_BY_FOLDED, keys):
-            index, part_no, state, link, group, smsc_id, written_at, message_id = row[:8]
-            one = loaded.get(message_id)
-            if one is None:
-                one = loaded[message_id] = Loaded(row[7:])
-                if one.parts == 1:
-                    one.set_parts((lone_part(part_no, state, one.record),))
-            candidate = Candidate((message_id, part_no), group, smsc_id, one.recipient, written_at, False)
-            here = found.setdefault(index, [])
-            if not here or all(known.candidate.key != candidate.key for known in here):
-                here.append(_Found(one, part_no, link, written_at, candidate))
-        return found
-
-
-def _apply(changes: Changes, one: Parked, item: _Found, level: int, now: int, *, adopted: bool = False) -> _Verdict:
+def _apply(changes: Changes, one: Parked, item: Found, level: int, now: int, *, adopted: bool = False) -> _Verdict:
     """Let a receipt change the part it is for; one that was parked tells us its news only now."""
     receipt = one.receipt
     network = receipt.network_error
@@ -305,7 +244,7 @@ def give_receipt(
 ) -> ReceiptOutcome:
     """Let a kept receipt change a part that somebody chose for it (R34); returns what it did there."""
     candidate = Candidate((loaded.id, part_no), one.group, "", loaded.recipient, written_at, False)
-    return _apply(changes, one, _Found(loaded, part_no, link, written_at, candidate), 0, now).outcome
+    return _apply(changes, one, Found(loaded, part_no, link, written_at, candidate), 0, now).outcome
 
 
 def _outcome(kind: MoveKind, nothing_new: bool, was_ended: bool, adopted: bool) -> ReceiptOutcome:
@@ -605,13 +544,14 @@ def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_V
         if fit is None:
             continue
         part, link, (message_id, part_no) = doubtful.pop(fit.key)
-        item = _Found(
+        item = Found(
             loaded[message_id],
             part_no,
             link,
             part.submitted_at,
             Candidate(fit.key, waiting.group, "", part.destination, part.submitted_at, False),
         )
+        item.loaded.smsc_ids[part_no] = waiting.receipt.message_id
         result[index] = _apply(changes, waiting, item, 0, now, adopted=True)
         names.append((message_id, part_no, waiting.receipt.message_id, fold(waiting.receipt.message_id), waiting.at))
     changes.write()

@@ -20,6 +20,7 @@ from kvitto.store import schema as t
 from kvitto.store.api import Cleaned
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx
+from kvitto.store.verbs import unread
 
 __all__ = ["CALLBACKS_END_S", "CleanStep", "Walks", "clean"]
 
@@ -231,6 +232,7 @@ def _forget_messages(tx: Tx, first: str, last: str, room: int) -> int:
     ids = tx.run(_MESSAGES, first=first, last=last, n=room)
     if ids:
         keys = [(row[0],) for row in ids]
+        unread.forget(tx, [row[0] for row in ids])  # by their events, so before these
         for statement in (_FORGET_PARTS, _FORGET_EVENTS, _FORGET_MESSAGES):
             tx.run(statement, keys)
     return len(ids)

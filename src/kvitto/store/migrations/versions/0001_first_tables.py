@@ -45,6 +45,11 @@ def upgrade() -> None:
         sa.Column("retention_days", sa.Integer(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("next_due_at", sa.Float(), nullable=False),
+        sa.Column("callback_dialect", sa.Text(), nullable=True),
+        sa.Column("final_only", sa.Boolean(), nullable=False),
+        sa.Column("late_corrections", sa.Boolean(), nullable=True),
+        sa.Column("ack", sa.Text(), nullable=False),
+        sa.Column("feed", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
         sa.UniqueConstraint("service_plan_id"),
@@ -71,10 +76,23 @@ def upgrade() -> None:
         sa.Column("feedback", sa.Boolean(), nullable=False),
         sa.Column("extra", sa.Text(), nullable=False),
         sa.Column("pending", sa.Integer(), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=True),
+        sa.Column("feed", sa.Text(), nullable=False),
+        sa.Column("delivery_window", sa.Text(), nullable=True),
+        sa.Column("paused_at", sa.BigInteger(), nullable=True),
+        sa.Column("callback_dialect", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sqlite_with_rowid=False,
     )
     op.create_index("batch_account", "batch", ["account_id", "created_at", "id"], unique=False)
+    op.create_index(
+        "batch_client",
+        "batch",
+        ["account_id", "client_id"],
+        unique=False,
+        sqlite_where=sa.text("client_id IS NOT NULL"),
+        postgresql_where=sa.text("client_id IS NOT NULL"),
+    )
     op.create_table(
         "callback",
         sa.Column("id", _SERIAL, autoincrement=False, nullable=False),
@@ -94,7 +112,16 @@ def upgrade() -> None:
         sa.Column("last_status_code", sa.Integer(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("last_elapsed_ms", sa.Integer(), nullable=True),
+        sa.Column("bundle", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "callback_bundle",
+        "callback",
+        ["bundle"],
+        unique=False,
+        sqlite_where=sa.text("bundle IS NOT NULL"),
+        postgresql_where=sa.text("bundle IS NOT NULL"),
     )
     op.create_index(
         "callback_due",
@@ -118,6 +145,7 @@ def upgrade() -> None:
         sa.Column("error_net_type", sa.SmallInteger(), nullable=True),
         sa.Column("error_net_code", sa.Integer(), nullable=True),
         sa.Column("error_command_status", sa.BigInteger(), nullable=True),
+        sa.Column("part_no", sa.SmallInteger(), nullable=True),
         sa.PrimaryKeyConstraint("seq"),
     )
     op.create_index("event_message", "event", ["message_id"], unique=False)
@@ -129,6 +157,30 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("batch_id", "recipient"),
     )
+    op.create_table(
+        "handing",
+        sa.Column("id", _SERIAL, nullable=False),
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("node", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("seqs", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "idempotency",
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("content_type", sa.Text(), nullable=False),
+        sa.Column("headers", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("idempotency_age", "idempotency", ["created_at"], unique=False)
     op.create_table(
         "incoming",
         sa.Column("id", _SERIAL, nullable=False),
@@ -193,8 +245,28 @@ def upgrade() -> None:
         sa.Column("deadline_at", sa.BigInteger(), nullable=True),
         sa.Column("first_final", sa.Text(), nullable=True),
         sa.Column("first_times", sa.Text(), nullable=True),
+        sa.Column("client_id", sa.Text(), nullable=True),
+        sa.Column("own", sa.Text(), nullable=True),
+        sa.Column("send_at", sa.BigInteger(), nullable=True),
+        sa.Column("decided_by", sa.SmallInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "message_client",
+        "message",
+        ["account_id", "client_id"],
+        unique=True,
+        sqlite_where=sa.text("client_id IS NOT NULL"),
+        postgresql_where=sa.text("client_id IS NOT NULL"),
+    )
+    op.create_index(
+        "message_planned",
+        "message",
+        ["account_id", "send_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("send_at IS NOT NULL"),
+        postgresql_where=sa.text("send_at IS NOT NULL"),
     )
     op.create_index(
         "message_deadline",
@@ -339,9 +411,18 @@ def upgrade() -> None:
         sa.Column("hash", sa.Text(), nullable=False),
         sa.Column("account_id", _ID, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("hash"),
     )
     op.create_index("token_account", "token", ["account_id"], unique=False)
+    op.create_table(
+        "unread",
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("message_id", _ID, nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "seq"),
+        sqlite_with_rowid=False,
+    )
     op.create_index("message_recipient", "message", ["account_id", "recipient", "id"], unique=False)
     _make_office()
 
