@@ -74,18 +74,18 @@ def explain(status: Status, reason: Reason, notes: Note = Note.NONE, error: Stat
     words = [SENTENCES[status, reason]]
     told = describe_error(error)
     if told and status is not Status.DELIVERED:
-        words.append(f"{told[0].upper()}{told[1:]}.")
+        words[0] = f"{words[0].removesuffix('.')} ({told})."
     words += [text for note, text in NOTES.items() if note in notes]
     return " ".join(words)
 
 
 def describe_error(error: StatusError) -> str:
-    """An error in a few words; "" for none, and for our own, which the reason tells."""
+    """An error in a few words; "" for none, for zero, and for our own, which the reason tells."""
     if error.source is ErrorSource.SUBMIT and error.command_status is not None:
         return f"command_status 0x{error.command_status:02X}"
     if error.source is ErrorSource.NETWORK:
-        if error.text:
+        if error.text and error.text.strip("0"):
             return f"error {error.text}"
-        if error.net_code is not None:
+        if error.net_code:
             return f"network error {error.net_code}"
     return ""

@@ -126,7 +126,7 @@ def _read_error(name: str, count: int) -> TopError:
     status, reason = Status(status_word), Reason(reason_word)
     words = f"{TITLES[status]}: {SENTENCES[status, reason].removesuffix('.')}"
     query = f"status:{status.lower()}"
-    if code.isdigit():
+    if code.isdigit() and int(code):
         words += f" ({_code_words(source, int(code))})"
         query += f" err:{int(code)}"
     return TopError(count, status, words, query)

@@ -14,7 +14,17 @@ from kvitto.store.office import FullMessage
 
 __all__ = ["RULES", "Step", "read_receipt", "timeline"]
 
-_READ_FIELDS: Final = ("id", "stat", "message_state", "status", "reason", "err", "network_error", "done_at", "text")
+_READ_FIELDS: Final = (
+    "message_id",
+    "stat_raw",
+    "message_state",
+    "status",
+    "reason",
+    "err",
+    "network_error",
+    "done_date",
+    "text",
+)
 
 RULES: Final[Mapping[Reason, str]] = {
     Reason.VALIDITY_LOCAL: "R58",

@@ -10,12 +10,13 @@
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const options = {
       width: box.clientWidth,
-      height: box.clientHeight - 28,
+      height: 205,
+      legend: { live: false, markers: { width: 2 } },
       cursor: { y: false },
       scales: { y: { range: (u, low, high) => [0, Math.max(4, high * 1.1)] } },
-      axes: [axis, { ...axis, size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6] }],
-      series: [{ label: "Time" }].concat(Object.keys(series).map((name) => ({
-        label: names[name] || name, stroke: colour("--line-" + name), width: 2, points: { show: false },
+      axes: [{ ...axis, values: (u, at) => at.map((one) => new Date(one * 1000).toTimeString().slice(0, 5)), space: 60 }, { ...axis, size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6] }],
+      series: [{}].concat(Object.keys(series).map((name) => ({
+        label: names[name] || name, stroke: colour("--line-" + name), width: 2, points: { show: true, size: 4, filter: (u, index, show) => show ? u.data[index].flatMap((value, at) => value ? [at] : []) : [] },
       }))),
     };
     box.replaceChildren();

@@ -77,6 +77,7 @@ async def add(desktop: Desktop, visit: Visit) -> Answer:
     if not name or len(name) > MOST_NAME or not name.isprintable() or "/" in name or " " in name:
         words = f"A name has 1 to {MOST_NAME} characters, without spaces and slashes."
         return await _page(desktop, visit, 400, problems={"name": words})
+    _check_role(role)
     if role not in _grants(visit):
         raise Refused(403, "This role is not yours to give.")
     tools = desktop.tools
@@ -94,6 +95,11 @@ async def add(desktop: Desktop, visit: Visit) -> Answer:
     return await _page(desktop, visit, link=(name, await make_link(tools.office, made.id, tools.clock.now())))
 
 
+def _check_role(role: str) -> None:
+    if role not in set(Role):
+        raise Refused(400, f"A role is one of {', '.join(Role)}.")
+
+
 async def _theirs(desktop: Desktop, visit: Visit) -> User:
     """The user in the path, if it is one of those that this visitor looks after."""
     found = await desktop.tools.office.find_user(visit.params["name"])
@@ -105,7 +111,8 @@ async def _theirs(desktop: Desktop, visit: Visit) -> User:
 async def set_role(desktop: Desktop, visit: Visit) -> Answer:
     """Another role."""
     user, role = await _theirs(desktop, visit), visit.form.get("role", "")
-    if user.role is Role.OPERATOR or role not in (Role.OWNER, Role.MEMBER, Role.VIEWER):
+    _check_role(role)
+    if user.role is Role.OPERATOR or role == Role.OPERATOR:
         raise Refused(403, "This role is not yours to give.")
     if user.id == visit.session.user.id:
         raise Refused(409, "Your own role is changed by somebody else.")
