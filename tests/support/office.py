@@ -27,7 +27,7 @@ from kvitto.store.verbs.accounts import SETTABLE
 from tests.conformance.house import House
 from tests.support.clock import FakeClock
 
-__all__ = ["Office", "office_in", "route_of"]
+__all__ = ["Office", "migrated_copy", "office_in", "route_of"]
 
 SESSION_MS = 3_600_000
 
@@ -170,12 +170,17 @@ def _migrated() -> Path:
     return path
 
 
+def migrated_copy(directory: Path) -> Path:
+    """A migrated, empty SQLite file there."""
+    path = directory / "kvitto.db"
+    shutil.copyfile(_migrated(), path)
+    return path
+
+
 @asynccontextmanager
 async def office_in(directory: Path) -> AsyncIterator[Office]:
     """An office over a fresh SQLite store."""
-    url = f"sqlite:///{directory / 'kvitto.db'}"
-    shutil.copyfile(_migrated(), directory / "kvitto.db")
-    house = House(url, FakeClock())
+    house = House(f"sqlite:///{migrated_copy(directory)}", FakeClock())
     await house.start()
     try:
         yield await Office(house).open()

@@ -119,6 +119,11 @@ def _replace_and_count(tx: Tx, scope: Scope, items: Sequence[admission.Replaceme
     return results
 
 
+def _clean_and_forget(tx: Tx, scope: Scope, items: Sequence[retention.CleanStep]) -> list[Cleaned]:
+    tallies.forget_tallies(tx, scope, [max(item.now for item in items) - tallies.KEPT_MS])
+    return retention.clean(tx, scope, items)
+
+
 def _write_counts(tx: Tx, scope: Scope) -> None:
     """The last thing that a transaction does: what its facts add to the counters."""
     if scope.counts:
@@ -202,7 +207,7 @@ _CLAIM: Final = Verb("claim_messages", 60, _claim_and_count)
 _CLAIM_CALLBACKS: Final = Verb("claim_callbacks", 61, callbacks.claim_callbacks)
 _TAKE_BACK_PARTS: Final = Verb("take_back_parts", 1, dispatch.take_back_parts)
 _TAKE_BACK_CALLBACKS: Final = Verb("take_back_callbacks", 2, callbacks.take_back_callbacks)
-_CLEAN: Final = Verb("clean", 80, retention.clean)
+_CLEAN: Final = Verb("clean", 80, _clean_and_forget)
 _LINK_STATES: Final = Verb("record_link_states", 70, counting.record_link_states)
 _PROBE: Final = Verb("check", 3, _beat)
 

@@ -31,6 +31,7 @@ from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 
 __all__ = [
     "EVERYBODY",
+    "KEPT_MS",
     "MINUTE_MS",
     "Tally",
     "error_name",
@@ -190,12 +191,16 @@ _SINCE: Final = Statement(
         select(t.tally.c.at, t.tally.c.name, func.sum(t.tally.c.value))
         .where(
             t.tally.c.account_id == bindparam("account", type_=Str),
-            (t.tally.c.at == 0) | (t.tally.c.at >= bindparam("since", type_=Int)),
+            t.tally.c.at >= bindparam("since", type_=Int),
+            t.tally.c.at <= bindparam("until", type_=Int),
         )
         .group_by(t.tally.c.at, t.tally.c.name)
         .order_by(t.tally.c.at)
     )
 )
+_FOREVER: Final = 1 << 62
+KEPT_MS: Final = 8 * 86_400_000
+"""Minutes are kept so long: a day is shown, a week can be asked for by hand."""
 _FORGET: Final = Statement(
     lambda _: delete(t.tally).where(t.tally.c.at > 0, t.tally.c.at < bindparam("before", type_=Int))
 )
@@ -203,7 +208,9 @@ _FORGET: Final = Statement(
 
 def tallies_since(tx: Tx, account_id: str, since: int) -> list[Tally]:
     """What stands now, and the counts of the minutes since then, oldest first."""
-    return [Tally(at, name, int(value)) for at, name, value in tx.run(_SINCE, account=account_id, since=since)]
+    rows = tx.run(_SINCE, account=account_id, since=0, until=0)
+    rows += tx.run(_SINCE, account=account_id, since=max(1, since), until=_FOREVER)
+    return [Tally(at, name, int(value)) for at, name, value in rows]
 
 
 def forget_tallies(tx: Tx, scope: Scope, items: Sequence[int]) -> list[None]:
