@@ -157,6 +157,7 @@ class Account:
     ``final_only``, ``late_corrections`` (None: the dialect's own choice): which changes are told.
     ``ack``: what acknowledges a callback in a dialect that asks for a body: "body", or "http" for any 2xx.
     ``feed``: which ended messages enter the one-time feed, "all", "unpushed" or "infobip_only" (docs/status.md 8).
+    ``old_callback_secret``: signs too until ``old_secret_until`` (ms UTC), after a rotation (P18).
     """
 
     id: str
@@ -180,6 +181,8 @@ class Account:
     late_corrections: bool | None = None
     ack: str = "body"
     feed: str = "unpushed"
+    old_callback_secret: str | None = None
+    old_secret_until: int | None = None
 
 
 class Batch(NamedTuple):
@@ -508,7 +511,8 @@ class CallbackDue(NamedTuple):
     """One callback to post now: ``facts`` are frozen at the change that caused it.
 
     ``full``: a batch report is to show its recipients. ``attempts``: made so far. ``first_failed_at``: when the first
-    of those that failed was begun, None until one failed. ``overtaken``: the message has ended since.
+    of those that failed was begun, None until one failed. ``overtaken``: the message has ended since; ``outrun``: a
+    later change of it has been told already (P15). ``endpoint``: its number (``kvitto.core.endpoint``).
     """
 
     id: int
@@ -521,6 +525,8 @@ class CallbackDue(NamedTuple):
     created_at: int
     first_failed_at: int | None
     overtaken: bool = False
+    endpoint: int = 0
+    outrun: bool = False
 
 
 class CallbackResult(NamedTuple):
