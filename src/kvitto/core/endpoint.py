@@ -74,8 +74,9 @@ class Endpoint:
 
     ``id``: its number. ``name``, ``url``: given when it was made on purpose. ``secret``: its own; None: the account's
     ``callback_secret``. ``old_secret`` counts until ``old_secret_until``. ``concurrency``: posts at once, ``rate``:
-    posts a second; None: the house's. ``headers``: added to each request. ``username``, ``password``: basic authentication.
-    ``ca_pem``, ``client_cert_pem``, ``client_key_pem``: PEM. ``allow_callbacks_to``: CIDRs, beside the account's.
+    posts a second; None: the house's. ``headers``: added to each request. ``username``, ``password``: for Basic
+    authentication. ``ca_pem``, ``client_cert_pem``, ``client_key_pem``: PEM. ``allow_callbacks_to``: CIDRs, beside the
+    account's.
     ``delivered``, ``failed``: attempts since it is known, to the second.
     """
 
@@ -135,7 +136,8 @@ class NewEndpoint(NamedTuple):
 class EndpointHealth(NamedTuple):
     """What the sender saw at one endpoint since it last told: counts to add, and how it now stands.
 
-    ``told``: an operator event to write with it, "" for none.
+    ``moved``: state or breaker are to be written, too. ``told``: the word of an operator event to write with that, ""
+    for none; ``detail``: its text.
     """
 
     id: int
@@ -150,7 +152,14 @@ class EndpointHealth(NamedTuple):
     last_ok_at: int | None
     last_failed_at: int | None
     last_error: str | None
+    moved: bool = False
     told: str = ""
+    detail: str = ""
+
+    @property
+    def public_id(self) -> str:
+        """How the endpoint is called outside."""
+        return show_endpoint_id(self.id)
 
 
 class EndpointStats(NamedTuple):

@@ -17,6 +17,7 @@ from kvitto.core.status import Note, Reason, Status, StatusError
 
 __all__ = [
     "Account",
+    "Attempt",
     "Batch",
     "BatchFilter",
     "BatchPage",
@@ -507,6 +508,23 @@ class CallbackState(StrEnum):
     GIVEN_UP = "given_up"
 
 
+class Attempt(NamedTuple):
+    """One try of a callback. ``status_code`` None: no answer came, and ``error`` says why in plain words (else None).
+
+    ``headers``: as sent, secrets and signatures masked; empty where only the callback's own row tells of the try.
+    ``body_hash``: SHA-256 of the request's body, hex; ``body``: the octets as text. ``answer``: its first 4 KiB.
+    """
+
+    at: int
+    status_code: int | None
+    error: str | None
+    elapsed_ms: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body_hash: str = ""
+    body: str = ""
+    answer: str = ""
+
+
 class CallbackDue(NamedTuple):
     """One callback to post now: ``facts`` are frozen at the change that caused it.
 
@@ -532,7 +550,8 @@ class CallbackDue(NamedTuple):
 class CallbackResult(NamedTuple):
     """What one attempt came to. ``next_attempt_at`` is None when the callback is finished, well or not.
 
-    ``counts``: False where no attempt was made, or it was only put off.
+    ``counts``: False where no attempt was made, or it was only put off. ``attempt``: what is kept of it, where the
+    callback's own row does not tell enough: it failed, or others went before it (P14).
     """
 
     id: int
@@ -544,3 +563,4 @@ class CallbackResult(NamedTuple):
     error: str | None
     elapsed_ms: int
     counts: bool = True
+    attempt: "Attempt | None" = None

@@ -1,20 +1,19 @@
 """What is kept of callbacks once they were tried, for people who look, ask again, or read what they missed (P14).
 
-``CallbackView`` is a callback as it stands, ``Attempt`` one try of it, ``Replay`` a piece of work that makes many due
-again, ``EventPage`` everything that changed, in the order of the commits.
+``CallbackView`` is a callback as it stands (each try of it an ``Attempt`` of ``kvitto.core.model``), ``Replay`` a piece
+of work that makes many due again, ``EventPage`` everything that changed, in the order of the commits.
 
 Must not know: HTTP, SQL, vendors. Next: ``kvitto.store.callbackapi``.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from kvitto.core.model import CallbackState, MessageView
 
 __all__ = [
     "KEPT_ANSWER_BYTES",
-    "Attempt",
     "CallbackFilter",
     "CallbackPage",
     "CallbackView",
@@ -25,25 +24,8 @@ __all__ = [
     "ReplayState",
 ]
 
-KEPT_ANSWER_BYTES = 4096
+KEPT_ANSWER_BYTES: Final = 4096
 """How much of an answer's body is kept."""
-
-
-class Attempt(NamedTuple):
-    """One try. ``status_code`` None: no answer came, and ``error`` says why in plain words (else None).
-
-    ``headers``: as sent, secrets and signatures masked; empty where only the callback's own row tells of the try.
-    ``body_hash``: SHA-256 of the request's body, hex; ``body``: the octets as text. ``answer``: its first 4 KiB.
-    """
-
-    at: int
-    status_code: int | None
-    error: str | None
-    elapsed_ms: int
-    headers: tuple[tuple[str, str], ...] = ()
-    body_hash: str = ""
-    body: str = ""
-    answer: str = ""
 
 
 class CallbackView(NamedTuple):

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple, Protocol
 
 from kvitto.core.endpoint import Endpoint, EndpointHealth, EndpointStats, NewEndpoint, OperatorEvent
-from kvitto.core.model import Account, CallbackDue, CallbackResult
-from kvitto.core.record import Attempt, CallbackFilter, CallbackPage, CallbackView, EventPage, NewReplay, Replay
+from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult
+from kvitto.core.record import CallbackFilter, CallbackPage, CallbackView, EventPage, NewReplay, Replay
 
 __all__ = ["CallbackStore", "CallbackTaker", "EndpointDue", "Want"]
 
@@ -68,6 +68,9 @@ class CallbackStore(Protocol):
     def release_callbacks(self, ids: Sequence[int], now: int) -> "Future[None]":
         """Give leases of this node back: nobody has posted these."""
 
+    async def next_callback_at(self) -> int | None:
+        """When the first unfinished callback falls due, or its lease ends (ms UTC)."""
+
     # --- endpoints -------------------------------------------------------------------------------------------------
 
     def record_endpoints(self, seen: Sequence[EndpointHealth]) -> "Future[None]":
@@ -111,7 +114,7 @@ class CallbackStore(Protocol):
     ) -> "Future[Endpoint | None]":
         """Sign with ``secret``; the one before (its own or the account's) signs beside it for a day (P18)."""
 
-    def rotate_callback_secret(self, name: str, secret: str, now: int) -> "Future[Account | None]":
+    async def rotate_callback_secret(self, name: str, secret: str, now: int) -> Account | None:
         """The same for an account's, by the account's name."""
 
     async def list_operator_events(
@@ -142,7 +145,7 @@ class CallbackStore(Protocol):
     def cancel_replay(self, account_id: str | None, replay: int) -> "Future[Replay | None]":
         """Stop a replay; what it made due already stays due. None: no such replay."""
 
-    async def step_replays(self, now: int) -> int:
+    def step_replays(self, now: int) -> "Future[int]":
         """Make the next step of every running replay that is due for one; returns how many callbacks became due.
 
         A step is one transaction of at most 1000 callbacks, so that a crash repeats nothing and leaves nothing out.
