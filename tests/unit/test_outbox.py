@@ -52,16 +52,19 @@ class ScriptedDialect:
         self.breaks_on: set[int] = set()
 
     supersedes = False
+    most_per_callback = 1
     untold: frozenset[int] = frozenset()
 
     def tells(self, due: CallbackDue, account: Account) -> bool:
         return due.id not in self.untold
 
     def render(self, dues: Sequence[CallbackDue], account: Account) -> bytes:
-        due = dues[0]
-        if due.id in self.breaks_on:
+        if self.breaks_on & {due.id for due in dues}:
             raise ValueError("cannot")
-        return b"{%d}" % due.id
+        return b"".join(b"{%d}" % due.id for due in dues)
+
+    def together(self, due: CallbackDue) -> str:
+        return due.url
 
     def headers(
         self, due: CallbackDue, body: bytes, account: Account, *, nonce: str, now: int
@@ -589,3 +592,89 @@ async def test_the_schedule_counts_from_where_a_slow_first_try_began(make, clock
     await bench.finish(result=PostResult(None, PostFailure.TIMEOUT, elapsed_ms=7_000))
     (result,) = bench.store.results()
     assert result.first_failed_at == clock.now() - 7_000
+
+
+# --- several in one call
+
+
+def bundling(make, **limits: Any) -> Any:
+    """A bench whose dialect takes three to a call, and which posts one at a time."""
+    bench = make(per_endpoint=1, **limits)
+    bench.dialect.most_per_callback = 3
+    return bench
+
+
+async def test_what_waits_for_one_url_shares_a_call(make):
+    bench = bundling(make)
+    other = URL + "/other"
+    await bench.take(*(due(n) for n in range(1, 6)), due(6, url=other), due(7))
+    assert bench.client.bodies() == [b"{1}{2}{3}"]
+    await bench.finish()
+    await bench.finish()
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}{2}{3}", b"{4}{5}{7}", b"{6}"]
+    assert sorted(result.id for result in bench.store.results()) == [1, 2, 3, 4, 5, 6, 7]
+    assert {(result.state, result.bundle) for result in bench.store.results()} == {(CallbackState.DONE, None)}
+    assert bench.outbox.in_hand == 0
+    assert bench.outbox.delivered == 7
+    assert bench.outbox.attempts == 3
+
+
+async def test_a_call_that_failed_keeps_together_and_goes_out_again_as_it_was(make, clock):
+    bench = bundling(make)
+    await bench.take(due(1), due(2))
+    await bench.finish(result=PostResult(503, elapsed_ms=9))
+    failed = bench.store.results()
+    assert [(one.id, one.bundle, one.next_attempt_at) for one in failed] == [
+        (1, 1, clock.now() + 5_000),
+        (2, 1, clock.now() + 5_000),
+    ]
+    assert bench.outbox.postponed == 2
+    again = [due(n, bundle=1, attempts=1, first_failed_at=clock.now()) for n in (1, 2)]
+    await bench.take(due(9), again[0], due(8), again[1])
+    await bench.finish()
+    assert bench.client.bodies()[1:] == [b"{9}{8}", b"{1}{2}"]
+
+
+async def test_one_that_failed_alone_stays_alone(make):
+    bench = bundling(make)
+    await bench.take(due(1, attempts=1), due(2), due(3, attempts=1), due(4))
+    for _ in range(3):
+        await bench.finish()
+    assert bench.client.bodies() == [b"{1}", b"{2}{4}", b"{3}"]
+
+
+async def test_p15_callbacks_of_one_message_never_share_a_call(make):
+    bench = bundling(make)
+    await bench.take(due(1, message="m"), due(2, message="m"), due(3))
+    assert bench.client.bodies() == [b"{1}{3}"]
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}{3}", b"{2}"]
+
+
+async def test_one_that_is_not_told_does_not_travel_with_others(make):
+    bench = bundling(make)
+    bench.dialect.untold = frozenset({2})
+    await bench.take(due(1), due(2), due(3))
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}{3}"]
+    assert sorted(result.id for result in bench.store.results()) == [1, 2, 3]
+
+
+async def test_one_that_cannot_be_rendered_does_not_take_its_mates_along(make):
+    bench = bundling(make)
+    bench.dialect.breaks_on = {2}
+    await bench.take(due(1), due(2), due(3))
+    await bench.finish()
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}", b"{3}"]
+    states = {result.id: result.state for result in bench.store.results()}
+    assert states == {1: CallbackState.DONE, 2: CallbackState.GIVEN_UP, 3: CallbackState.DONE}
+
+
+async def test_a_call_that_was_stopped_gives_all_its_callbacks_back(make):
+    bench = bundling(make)
+    await bench.take(due(1), due(2))
+    await bench.finish(result=PostResult(None, PostFailure.STOPPED, "stopped"))
+    assert bench.store.results() == []
+    assert bench.outbox.in_hand == 0

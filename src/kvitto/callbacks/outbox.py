@@ -16,12 +16,13 @@ Must not know: vendors' bodies and schedules (the dialect renders, signs and jud
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple, Protocol
 
 from kvitto.callbacks.addresses import AddressPolicy
+from kvitto.callbacks.bundles import take_mates
 from kvitto.callbacks.pace import Pace
 from kvitto.callbacks.post import OnDone, PostFailure, PostRequest, PostResult, header_lines
 from kvitto.core.clock import Clock
@@ -135,10 +136,10 @@ class _Job(PostRequest):
     """One callback in hand; when its turn comes it is the request that posts it, and only then has a request's fields.
 
     ``key``: callbacks with the same key go one after the other; ``later``: those behind this one. ``over``: its message
-    has ended meanwhile, what becomes of it changes nothing.
+    has ended meanwhile, what becomes of it changes nothing. ``mates``: those that share its call.
     """
 
-    __slots__ = ("account", "dialect", "due", "endpoint", "key", "later", "over")
+    __slots__ = ("account", "dialect", "due", "endpoint", "key", "later", "mates", "over")
 
     account: Account
     dialect: Dialect
@@ -149,6 +150,7 @@ class _Job(PostRequest):
         self.key = key
         self.later: list[_Job] | None = None
         self.over = False
+        self.mates: Sequence[_Job] = ()
 
 
 class Outbox:
@@ -399,13 +401,20 @@ class Outbox:
             self._settle(due, untold)
             self._release(job)
             return
+        dues: tuple[CallbackDue, ...] = (due,)
+        if dialect.most_per_callback > 1:
+            job.mates = take_mates(endpoint.waiting, due, dialect, account)
+            dues = (due, *(mate.due for mate in job.mates))
         try:
-            body = job.body = dialect.render((due,), account)
+            body = job.body = dialect.render(dues, account)
             fields = dialect.headers(due, body, account, nonce=new_nonce(), now=now)
             if fields[:1] != [_JSON] and all(name.lower() != "content-type" for name, _ in fields):
                 fields = [*fields, _JSON]
             job.headers = header_lines(fields)
         except Exception:  # the top of this callback's way out: it can never be rendered, and must not stop the others
+            if job.mates:
+                self._part(endpoint, job)
+                return
             self._log.exception("service.failed", service="outbox", callback_id=due.id)
             self._fail(job, now, None, CallbackState.GIVEN_UP, None, "cannot be rendered")
             return
@@ -424,6 +433,14 @@ class Outbox:
         endpoint.begun += 1
         self._client.start(job, self._on_done)
 
+    def _part(self, endpoint: _Endpoint, job: _Job) -> None:
+        """One of them spoils the call: each goes by itself, at its turn."""
+        jobs = [job, *job.mates]
+        job.mates = ()
+        for one in jobs:
+            one.due = one.due._replace(bundle=one.due.id)
+        endpoint.waiting.extendleft(reversed(jobs))
+
     def _on_done(self, job: PostRequest, result: PostResult) -> None:
         assert isinstance(job, _Job)
         endpoint, now = job.endpoint, self._clock.now()
@@ -438,8 +455,9 @@ class Outbox:
         if job.over:
             pass  # settled already, when its message ended
         elif result.failure is PostFailure.STOPPED:
-            self._ids.discard(job.due.id)
-            self._release(job)
+            for one in (job, *job.mates):
+                self._ids.discard(one.due.id)
+                self._release(one)
         else:
             self._judge(job, result, now)
         if endpoint.waiting and not endpoint.listed:
@@ -465,7 +483,7 @@ class Outbox:
         elif decision.done and endpoint.limit < self._limits.per_endpoint:
             self._speed_up(endpoint)
         if decision.done:
-            self.delivered += 1
+            self.delivered += 1 + len(job.mates)
             done = CallbackResult(due.id, CallbackState.DONE, now, None, failed_at, status, None, elapsed_ms)
             self._write_down(job, done)
             return
@@ -531,15 +549,23 @@ class Outbox:
         """Write down an attempt that came to nothing, or that could not be made."""
         due = job.due
         first_failed_at = now if due.first_failed_at is None else due.first_failed_at
-        self._tell_failure(due, state, next_at, error)
+        bundle = due.id if job.mates and due.bundle is None else due.bundle
+        for one in (job, *job.mates):
+            self._tell_failure(one.due, state, next_at, error)
         self._write_down(
-            job, CallbackResult(due.id, state, now, next_at, first_failed_at, status_code, error, elapsed_ms, counts)
+            job,
+            CallbackResult(
+                due.id, state, now, next_at, first_failed_at, status_code, error, elapsed_ms, counts, bundle
+            ),
         )
 
     def _write_down(self, job: _Job, result: CallbackResult) -> None:
         """Keep what came of an attempt until it is stored, and let the next callback of the same message go."""
         self._results.append(result)
         self._release(job)
+        for mate in job.mates:
+            self._results.append(result._replace(id=mate.due.id))
+            self._release(mate)
         self._store_soon()
 
     def _store_soon(self) -> None:

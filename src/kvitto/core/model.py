@@ -530,7 +530,8 @@ class CallbackDue(NamedTuple):
 
     ``full``: a batch report is to show its recipients. ``attempts``: made so far. ``first_failed_at``: when the first
     of those that failed was begun, None until one failed. ``overtaken``: the message has ended since; ``outrun``: a
-    later change of it has been told already (P15). ``endpoint``: its number (``kvitto.core.endpoint``).
+    later change of it has been told already (P15). ``bundle``: those with the same number were tried in one call, and
+    will be again. ``endpoint``: its number (``kvitto.core.endpoint``).
     """
 
     id: int
@@ -543,6 +544,7 @@ class CallbackDue(NamedTuple):
     created_at: int
     first_failed_at: int | None
     overtaken: bool = False
+    bundle: int | None = None
     endpoint: int = 0
     outrun: bool = False
 
@@ -550,8 +552,9 @@ class CallbackDue(NamedTuple):
 class CallbackResult(NamedTuple):
     """What one attempt came to. ``next_attempt_at`` is None when the callback is finished, well or not.
 
-    ``counts``: False where no attempt was made, or it was only put off. ``attempt``: what is kept of it, where the
-    callback's own row does not tell enough: it failed, or others went before it (P14).
+    ``counts``: False where no attempt was made, or it was only put off. ``bundle``: of those that shared the call.
+    ``attempt``: what is kept of it, where the callback's own row does not tell enough: it failed, or others went before
+    it (P14).
     """
 
     id: int
@@ -563,4 +566,5 @@ class CallbackResult(NamedTuple):
     error: str | None
     elapsed_ms: int
     counts: bool = True
+    bundle: int | None = None
     attempt: "Attempt | None" = None

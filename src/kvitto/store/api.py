@@ -333,8 +333,13 @@ class Store(CallbackStore, Protocol):
         shows: "Callable[[Status, Reason, StatusError], bool] | None",
         page: int,
         page_size: int,
+        *,
+        first_final: bool = False,
     ) -> MessagePage | None:
-        """A page of a batch's messages in the order sent; None if there is no such batch."""
+        """A page of a batch's messages in the order sent; None if there is no such batch.
+
+        ``first_final``: each at its first end, where a late correction has replaced it (R45).
+        """
 
     async def fetch_schedule(self, account_id: str, batch_id: str, now: int) -> Schedule | None:
         """Where a scheduled batch stands; None for one that is unknown or was never scheduled."""

@@ -364,7 +364,14 @@ callback = Table(
     Column("last_status_code", Integer),
     Column("last_error", Text),
     Column("last_elapsed_ms", Integer),
+    Column("bundle", BigInteger, comment="those with the same were tried in one call, and will be again"),
     Column("endpoint", BigInteger, nullable=False, comment="kvitto.core.endpoint.endpoint_number of account and URL"),
+    Index(
+        "callback_bundle",
+        "bundle",
+        sqlite_where=Column("bundle").is_not(None),
+        postgresql_where=Column("bundle").is_not(None),
+    ),
     Index(
         "callback_due",
         "endpoint",

@@ -385,9 +385,20 @@ class SqlStore(SqlCallbacks):
         shows: Callable[[Status, Reason, StatusError], bool] | None,
         page: int,
         page_size: int,
+        *,
+        first_final: bool = False,
     ) -> MessagePage | None:
         """See ``Store.list_batch_messages``."""
-        return await self._read(logs.batch_messages, account_id, batch_id, recipient, shows, page, page_size)
+        return await self._read(
+            logs.batch_messages,
+            account_id,
+            batch_id,
+            recipient,
+            shows,
+            page,
+            page_size,
+            first_final=first_final,
+        )
 
     async def fetch_schedule(self, account_id: str, batch_id: str, now: int) -> Schedule | None:
         """See ``Store.fetch_schedule``."""

@@ -77,30 +77,36 @@ def due_endpoints(tx: Tx) -> list[EndpointDue]:
     return [EndpointDue(endpoint, at) for endpoint, at in tx.run(_DUE_ENDPOINTS) if at is not None]
 
 
+_COLUMNS: Final = (
+    t.callback.c.id,
+    t.callback.c.account_id,
+    t.callback.c.batch_id,
+    t.callback.c.tells,
+    t.callback.c.dialect,
+    t.callback.c.url,
+    t.callback.c.attempts,
+    t.callback.c.created_at,
+    t.callback.c.first_failed_at,
+    t.callback.c.bundle,
+    t.callback.c.endpoint,
+)
+_IS_DUE: Final = (
+    t.callback.c.next_attempt_at.is_not(None),
+    t.callback.c.next_attempt_at <= bindparam("now", type_=Int),
+    or_(t.callback.c.leased_until.is_(None), t.callback.c.leased_until <= bindparam("now", type_=Int)),
+)
 _DUE: Final = Statement(
     lambda _: (
-        select(
-            t.callback.c.id,
-            t.callback.c.account_id,
-            t.callback.c.batch_id,
-            t.callback.c.tells,
-            t.callback.c.dialect,
-            t.callback.c.url,
-            t.callback.c.attempts,
-            t.callback.c.created_at,
-            t.callback.c.first_failed_at,
-            t.callback.c.endpoint,
-        )
-        .where(
-            t.callback.c.endpoint == bindparam("endpoint", type_=Int),
-            t.callback.c.next_attempt_at.is_not(None),
-            t.callback.c.next_attempt_at <= bindparam("now", type_=Int),
-            or_(t.callback.c.leased_until.is_(None), t.callback.c.leased_until <= bindparam("now", type_=Int)),
-        )
+        select(*_COLUMNS)
+        .where(t.callback.c.endpoint == bindparam("endpoint", type_=Int), *_IS_DUE)
         .order_by(t.callback.c.next_attempt_at)
         .limit(bindparam("n", type_=Int))
         .with_for_update(skip_locked=True)
     )
+)
+_DUE_OF_BUNDLES: Final = Statement(
+    lambda r: select(*_COLUMNS).select_from(r.join(t.callback, t.callback.c.bundle == r.c.bundle)).where(*_IS_DUE),
+    bundle=Int,
 )
 _LEASE: Final = Statement(
     lambda r: (
@@ -185,18 +191,30 @@ def _claim(tx: Tx, scope: Scope, item: CallbackClaim) -> list[CallbackDue]:
     rows = [row for want in item.wants for row in tx.run(_DUE, endpoint=want.endpoint, now=item.now, n=want.limit)]
     if not rows:
         return []
+    rows = _whole_bundles(tx, rows, item.now)
     tx.run(_LEASE, [(row[0], item.now + LEASE_MS) for row in rows], by=scope.node)
     views, overtaken = _views(tx, [row[0] for row in rows if row[3] == TELLS_MESSAGE])
     reports = _reports(tx, {row[2]: row[3] == TELLS_FULL for row in rows if row[3] != TELLS_MESSAGE})
     outrun = {row[0] for row in tx.run(_OUTRUN, [(seq,) for seq in overtaken])} if overtaken else set()
     due = []
-    for number, account_id, batch_id, tells, dialect, url, attempts, created_at, first_failed_at, endpoint in rows:
+    for number, account_id, batch_id, tells, dialect, url, attempts, created_at, failed_at, bundle, endpoint in rows:
         facts = views.get(number) if tells == TELLS_MESSAGE else reports.get(batch_id)
         if facts is not None:
             full = tells == TELLS_FULL
-            one = CallbackDue(number, account_id, dialect, url, facts, full, attempts, created_at, first_failed_at)
-            due.append(one._replace(overtaken=number in overtaken, endpoint=endpoint, outrun=number in outrun))
+            one = CallbackDue(number, account_id, dialect, url, facts, full, attempts, created_at, failed_at)
+            late = number in overtaken
+            due.append(one._replace(overtaken=late, bundle=bundle, endpoint=endpoint, outrun=number in outrun))
     return due
+
+
+def _whole_bundles(tx: Tx, rows: Sequence[Any], now: int) -> list[Any]:
+    """The limit may have cut a bundle in two, but it goes out again as it was, or not at all."""
+    bundles = {row[9] for row in rows if row[9] is not None}
+    if not bundles:
+        return list(rows)
+    found = {row[0] for row in rows}
+    rest = tx.run(_DUE_OF_BUNDLES, [(bundle,) for bundle in sorted(bundles)], now=now)
+    return [*rows, *(row for row in rest if row[0] not in found)]
 
 
 def views_of(tx: Tx, seqs: Sequence[int]) -> dict[int, MessageView]:
@@ -277,6 +295,7 @@ _RECORD: Final = Statement(
             last_status_code=r.c.code,
             last_error=r.c.error,
             last_elapsed_ms=r.c.elapsed,
+            bundle=r.c.bundle,
         )
         .where(t.callback.c.id == r.c.id)
     ),
@@ -289,6 +308,7 @@ _RECORD: Final = Statement(
     error=Str,
     elapsed=Int,
     counts=Int,
+    bundle=Int,
 )
 
 
@@ -350,6 +370,7 @@ def record_attempts(tx: Tx, scope: Scope, items: Sequence[Sequence[CallbackResul
             one.error,
             one.elapsed_ms,
             int(one.counts),
+            one.bundle,
         )
         for item in items
         for one in item

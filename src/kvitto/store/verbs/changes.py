@@ -739,7 +739,7 @@ class Changes:
                 lease = (node, now + LEASE_MS)
                 whole = tells == TELLS_FULL
                 handoff.append(
-                    CallbackDue(number, account_id, dialect, url, facts, whole, 0, now, None, False, endpoint)
+                    CallbackDue(number, account_id, dialect, url, facts, whole, 0, now, None, False, None, endpoint)
                 )
             rows.append((number, account_id, facts.batch_id, tells, dialect, url, now, *lease, endpoint))
         self._tx.run(_INSERT_CALLBACKS, rows)

@@ -232,6 +232,7 @@ _AGAIN: Final = Statement(
             attempts=0,
             next_attempt_at=r.c.now,
             first_failed_at=None,
+            bundle=None,
             leased_by=None,
             leased_until=None,
         )

@@ -113,6 +113,7 @@ def upgrade() -> None:
         sa.Column("last_status_code", sa.Integer(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("last_elapsed_ms", sa.Integer(), nullable=True),
+        sa.Column("bundle", sa.BigInteger(), nullable=True),
         sa.Column("endpoint", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -123,6 +124,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'given_up'"),
         postgresql_where=sa.text("state = 'given_up'"),
+    )
+    op.create_index(
+        "callback_bundle",
+        "callback",
+        ["bundle"],
+        unique=False,
+        sqlite_where=sa.text("bundle IS NOT NULL"),
+        postgresql_where=sa.text("bundle IS NOT NULL"),
     )
     op.create_index(
         "callback_due",
