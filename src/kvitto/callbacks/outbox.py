@@ -24,6 +24,7 @@ from typing import Final, NamedTuple, Protocol
 from kvitto.callbacks.addresses import AddressPolicy
 from kvitto.callbacks.pace import Pace
 from kvitto.callbacks.post import OnDone, PostFailure, PostRequest, PostResult, header_lines
+from kvitto.callbacks.signing import callback_lines
 from kvitto.core.clock import Clock
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.ids import new_nonce
@@ -401,10 +402,11 @@ class Outbox:
             return
         try:
             body = job.body = dialect.render((due,), account)
-            fields = dialect.headers(due, body, account, nonce=new_nonce(), now=now)
+            secrets = (account.callback_secret,)
+            fields = dialect.headers(due, body, account, secret=secrets[-1], nonce=new_nonce(), now=now)
             if fields[:1] != [_JSON] and all(name.lower() != "content-type" for name, _ in fields):
                 fields = [*fields, _JSON]
-            job.headers = header_lines(fields)
+            job.headers = header_lines(fields) + callback_lines((due,), body, secrets, now)
         except Exception:  # the top of this callback's way out: it can never be rendered, and must not stop the others
             self._log.exception("service.failed", service="outbox", callback_id=due.id)
             self._fail(job, now, None, CallbackState.GIVEN_UP, None, "cannot be rendered")
