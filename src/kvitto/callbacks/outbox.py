@@ -415,6 +415,7 @@ class Outbox:
         job.account = account
         job.url = due.url
         job.policy = caller.policy
+        job.tls = None
         job.connections = self._limits.per_endpoint
         job.timeout_s = dialect.callback_timeout_s
         endpoint.in_flight += 1
