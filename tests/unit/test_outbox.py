@@ -8,6 +8,7 @@ import pytest
 
 from kvitto.callbacks.outbox import Outbox, OutboxLimits
 from kvitto.callbacks.post import PostFailure, PostRequest, PostResult
+from kvitto.callbacks.signing import callback_lines
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.model import Account, CallbackDue, CallbackResult, CallbackState, ContentKind, MessageView
 from kvitto.core.status import NO_ERROR, Note, Reason, Status
@@ -67,9 +68,9 @@ class ScriptedDialect:
         return due.url
 
     def headers(
-        self, due: CallbackDue, body: bytes, account: Account, *, nonce: str, now: int
+        self, due: CallbackDue, body: bytes, account: Account, *, secret: str, nonce: str, now: int
     ) -> list[tuple[str, str]]:
-        return [("X-Signed", f"{account.callback_secret}.{len(nonce)}.{now}")]
+        return [("X-Signed", f"{secret}.{len(nonce)}.{now}")]
 
     def judge(
         self,
@@ -205,7 +206,8 @@ async def test_a_callback_is_posted_with_the_dialects_body_headers_and_time(make
     await bench.take(due(1))
     (request,) = bench.client.started
     assert (request.url, request.body, request.timeout_s) == (URL, b"{1}", 7.0)
-    assert request.headers == b"X-Signed: s.32.%d\r\nContent-Type: application/json\r\n" % clock.now()
+    own = b"X-Signed: s.32.%d\r\nContent-Type: application/json\r\n" % clock.now()
+    assert request.headers == own + callback_lines((request.due,), b"{1}", ("s",), clock.now())
     await bench.finish()
     assert bench.store.results() == [CallbackResult(1, CallbackState.DONE, clock.now(), None, None, 200, None, 3)]
 

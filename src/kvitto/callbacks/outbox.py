@@ -25,6 +25,7 @@ from kvitto.callbacks.addresses import AddressPolicy
 from kvitto.callbacks.bundles import take_mates
 from kvitto.callbacks.pace import Pace
 from kvitto.callbacks.post import OnDone, PostFailure, PostRequest, PostResult, header_lines
+from kvitto.callbacks.signing import callback_lines
 from kvitto.core.clock import Clock
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.ids import new_nonce
@@ -407,10 +408,11 @@ class Outbox:
             dues = (due, *(mate.due for mate in job.mates))
         try:
             body = job.body = dialect.render(dues, account)
-            fields = dialect.headers(due, body, account, nonce=new_nonce(), now=now)
+            secrets = (account.callback_secret,)
+            fields = dialect.headers(due, body, account, secret=secrets[-1], nonce=new_nonce(), now=now)
             if fields[:1] != [_JSON] and all(name.lower() != "content-type" for name, _ in fields):
                 fields = [*fields, _JSON]
-            job.headers = header_lines(fields)
+            job.headers = header_lines(fields) + callback_lines(dues, body, secrets, now)
         except Exception:  # the top of this callback's way out: it can never be rendered, and must not stop the others
             if job.mates:
                 self._part(endpoint, job)
@@ -422,6 +424,7 @@ class Outbox:
         job.account = account
         job.url = due.url
         job.policy = caller.policy
+        job.tls = None
         job.connections = self._limits.per_endpoint
         job.timeout_s = dialect.callback_timeout_s
         endpoint.in_flight += 1

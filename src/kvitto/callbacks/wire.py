@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol, cast
 import httptools
 
 from kvitto.callbacks.addresses import AddressPolicy
+from kvitto.callbacks.tls import EndpointTls
 
 __all__ = [
     "KEPT_HEADERS",
@@ -85,7 +86,8 @@ class PostResult(NamedTuple):
 class PostRequest:
     """What to post, and how; started once. ``headers``: fields, or their lines as ``callbacks.post.header_lines`` makes
     them. ``policy``: where this account's callbacks may go. ``connections``: the bound for this endpoint and policy
-    together. ``timeout_s``: for the whole exchange. ``context`` is the caller's and not looked at.
+    together. ``timeout_s``: for the whole exchange. ``context`` is the caller's and not looked at. ``tls``: this
+    endpoint's own settings, if it has any.
     """
 
     __slots__ = (
@@ -100,6 +102,7 @@ class PostRequest:
         "started_s",
         "task",
         "timeout_s",
+        "tls",
         "url",
         "wire",
     )
@@ -122,6 +125,7 @@ class PostRequest:
         connections: int = 16,
         timeout_s: float = 10.0,
         context: object = None,
+        tls: EndpointTls | None = None,
     ) -> None:
         self.url = url
         self.headers = headers
@@ -130,6 +134,7 @@ class PostRequest:
         self.connections = connections
         self.timeout_s = timeout_s
         self.context = context
+        self.tls = tls
 
 
 class Answer(NamedTuple):
