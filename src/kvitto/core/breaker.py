@@ -1,4 +1,4 @@
-"""When an endpoint that keeps failing is left alone, probed, and given up: values that are told the time (P13).
+"""When an endpoint that keeps failing is left alone, probed, and given up; told the time, never asking for it (P13).
 
 A breaker counts attempts in ten slots of half a minute. It opens when, of ten attempts or more within five minutes,
 seven in ten failed. Open, it lets one probe through after 30 s, then after twice as long each time, up to 15 minutes;
@@ -17,12 +17,10 @@ __all__ = [
     "LEAST_ATTEMPTS",
     "REST",
     "SHARE",
+    "SLOT_MS",
     "WINDOW_MS",
     "Breaker",
-    "failed",
-    "is_open",
-    "is_over",
-    "succeeded",
+    "Watch",
 ]
 
 WINDOW_MS: Final = 300_000
@@ -35,9 +33,9 @@ DISABLE_AFTER_MS: Final = 5 * 86_400_000
 
 
 class Breaker(NamedTuple):
-    """One endpoint's breaker. ``slots``: (number of the half minute, attempts, failures), oldest first, only those of
-    the window; ``failing_since``: the first failure after the last success; ``probe_at``: None while it is closed, else
-    when the next probe may go; ``wait_ms``: how long the last wait for a probe was.
+    """One endpoint's breaker as it is stored. ``slots``: (number of the half minute, attempts, failures), oldest first,
+    only those of the window; ``failing_since``: the first failure after the last success; ``probe_at``: None while it
+    is closed, else when the next probe may go; ``wait_ms``: how long the last wait for a probe was.
     """
 
     slots: tuple[tuple[int, int, int], ...] = ()
@@ -49,47 +47,79 @@ class Breaker(NamedTuple):
 REST: Final = Breaker()
 
 
-def succeeded(breaker: Breaker, now: int) -> Breaker:
-    """An attempt succeeded at ``now``: a breaker that was open is closed and has forgotten what it counted."""
-    if breaker.probe_at is not None:
-        return REST
-    return Breaker(_counted(breaker.slots, now, 0))
+class Watch:
+    """A breaker at work: counts attempts, is told the time (ms UTC), and can be taken down as a ``Breaker``."""
 
+    __slots__ = ("_last", "_slots", "failing_since", "probe_at", "wait_ms")
 
-def failed(breaker: Breaker, now: int) -> Breaker:
-    """An attempt failed at ``now``; see the module for when that opens it."""
-    since = now if breaker.failing_since is None else min(breaker.failing_since, now)
-    slots = _counted(breaker.slots, now, 1)
-    if breaker.probe_at is not None:
-        if now < breaker.probe_at:  # begun before it opened
-            return breaker._replace(slots=slots, failing_since=since)
-        wait_ms = min(breaker.wait_ms * 2, LAST_PROBE_MS)
-        return Breaker(slots, since, now + wait_ms, wait_ms)
-    attempts = sum(slot[1] for slot in slots)
-    failures = sum(slot[2] for slot in slots)
-    if attempts >= LEAST_ATTEMPTS and failures >= SHARE * attempts:
-        return Breaker(slots, since, now + FIRST_PROBE_MS, FIRST_PROBE_MS)
-    return Breaker(slots, since)
+    def __init__(self, breaker: Breaker = REST) -> None:
+        self.failing_since = breaker.failing_since
+        self.probe_at = breaker.probe_at
+        self.wait_ms = breaker.wait_ms
+        self._slots = [list(slot) for slot in breaker.slots] or [[0, 0, 0]]
+        self._last = self._slots[-1]
 
+    @property
+    def is_open(self) -> bool:
+        """Whether only probes may go."""
+        return self.probe_at is not None
 
-def is_open(breaker: Breaker) -> bool:
-    """Whether only probes may go."""
-    return breaker.probe_at is not None
+    def taken_down(self) -> Breaker:
+        """Return it as a value; at rest unless something has failed since the last success."""
+        if self.failing_since is None:
+            return REST
+        slots = tuple((slot[0], slot[1], slot[2]) for slot in self._slots if slot[1])
+        return Breaker(slots, self.failing_since, self.probe_at, self.wait_ms)
 
+    def succeeded(self, now: int) -> bool:
+        """An attempt succeeded; returns whether that closed it. Then what was counted before is forgotten."""
+        number = now // SLOT_MS
+        if self._last[0] != number:
+            self._roll(number)
+        self._last[1] += 1
+        if self.failing_since is None:
+            return False
+        self.failing_since = None
+        if self.probe_at is None:
+            return False
+        self.probe_at, self.wait_ms = None, 0
+        self._slots = [[number, 1, 0]]
+        self._last = self._slots[0]
+        return True
 
-def is_over(breaker: Breaker, now: int) -> bool:
-    """Whether it has failed for so long, without one success, that the endpoint is to be disabled."""
-    return breaker.failing_since is not None and now - breaker.failing_since >= DISABLE_AFTER_MS
+    def failed(self, now: int) -> bool:
+        """An attempt failed; returns whether that opened it, or kept it open after a probe."""
+        number = now // SLOT_MS
+        if self._last[0] != number:
+            self._roll(number)
+        self._last[1] += 1
+        self._last[2] += 1
+        if self.failing_since is None or self.failing_since > now:
+            self.failing_since = now
+        if self.probe_at is not None:
+            if now < self.probe_at:  # begun before it opened
+                return False
+            self.wait_ms = min(self.wait_ms * 2, LAST_PROBE_MS)
+        else:
+            attempts, failures = self._counts(number)
+            if attempts < LEAST_ATTEMPTS or failures < SHARE * attempts:
+                return False
+            self.wait_ms = FIRST_PROBE_MS
+        self.probe_at = now + self.wait_ms
+        return True
 
+    def is_over(self, now: int) -> bool:
+        """Whether it has failed for so long, without one success, that the endpoint is to be disabled."""
+        return self.failing_since is not None and now - self.failing_since >= DISABLE_AFTER_MS
 
-def _counted(slots: tuple[tuple[int, int, int], ...], now: int, failure: int) -> tuple[tuple[int, int, int], ...]:
-    """Count one attempt. A slot lasts as long as it may lie within the window; a clock set back starts anew (P26)."""
-    number = now // SLOT_MS
-    oldest = number - WINDOW_MS // SLOT_MS + 1
-    kept = [slot for slot in slots if oldest <= slot[0] <= number]
-    if kept and kept[-1][0] == number:
-        _, attempts, failures = kept.pop()
-        kept.append((number, attempts + 1, failures + failure))
-    else:
-        kept.append((number, 1, failure))
-    return tuple(kept)
+    def _counts(self, number: int) -> tuple[int, int]:
+        oldest = number - WINDOW_MS // SLOT_MS
+        counted = [slot for slot in self._slots if oldest < slot[0] <= number]
+        return sum(slot[1] for slot in counted), sum(slot[2] for slot in counted)
+
+    def _roll(self, number: int) -> None:
+        """A new half minute begins; a clock that was set back finds nothing later than itself (P26)."""
+        oldest = number - WINDOW_MS // SLOT_MS
+        self._last = [number, 0, 0]
+        self._slots = [slot for slot in self._slots if oldest < slot[0] < number]
+        self._slots.append(self._last)

@@ -145,7 +145,7 @@ class CallbackStore(Protocol):
     def cancel_replay(self, account_id: str | None, replay: int) -> "Future[Replay | None]":
         """Stop a replay; what it made due already stays due. None: no such replay."""
 
-    def step_replays(self, now: int) -> "Future[int]":
+    async def step_replays(self, now: int) -> int:
         """Make the next step of every running replay that is due for one; returns how many callbacks became due.
 
         A step is one transaction of at most 1000 callbacks, so that a crash repeats nothing and leaves nothing out.

@@ -189,9 +189,12 @@ class SqlCallbacks:
         """See ``CallbackStore.cancel_replay``."""
         return self.commits.put(_CANCEL_REPLAY, replays.Cancellation(account_id, replay))
 
-    def step_replays(self, now: int) -> "asyncio.Future[int]":
+    async def step_replays(self, now: int) -> int:
         """See ``CallbackStore.step_replays``."""
-        return self.commits.put(_STEP, replays.Step(now), 1000)
+        if not await self._read(replays.is_step_due, now):
+            return 0
+        made: int = await self.commits.put(_STEP, replays.Step(now), 1000)
+        return made
 
     # --- reconciliation --------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, or_, select, update
+from sqlalchemy import bindparam, case, func, insert, or_, select, update
 
 from kvitto.core.ids import batch_of
 from kvitto.core.model import Attempt, BatchReport, CallbackDue, CallbackResult, CallbackState, MessageView
@@ -99,7 +99,7 @@ _DUE: Final = Statement(
     lambda _: (
         select(*_COLUMNS)
         .where(t.callback.c.endpoint == bindparam("endpoint", type_=Int), *_IS_DUE)
-        .order_by(t.callback.c.next_attempt_at)
+        .order_by(t.callback.c.next_attempt_at, t.callback.c.id)
         .limit(bindparam("n", type_=Int))
         .with_for_update(skip_locked=True)
     )
@@ -405,7 +405,12 @@ def take_back_callbacks(tx: Tx, scope: Scope, items: Sequence[int]) -> list[None
 _GIVE_BACK: Final = Statement(
     lambda r: (
         update(t.callback)
-        .values(leased_by=None, leased_until=None, next_attempt_at=r.c.now)
+        .values(
+            leased_by=None,
+            leased_until=None,
+            # In their old places, so that nothing newer goes before what was never tried (P15).
+            next_attempt_at=case((t.callback.c.attempts == 0, t.callback.c.created_at), else_=r.c.now),
+        )
         .where(
             t.callback.c.id == r.c.id,
             t.callback.c.next_attempt_at.is_not(None),

@@ -22,6 +22,7 @@ __all__ = [
     "Step",
     "cancel_replays",
     "fetch_replay",
+    "is_step_due",
     "replay_rows",
     "start_replays",
     "step_replays",
@@ -220,6 +221,16 @@ def cancel_replays(tx: Tx, scope: Scope, items: Sequence[Cancellation]) -> list[
         tx.run(_CANCEL, of=item.replay)
         results.append(_read(tx.run(_FETCH, of=item.replay)[0]))
     return results
+
+
+_ANY_DUE: Final = Statement(
+    lambda _: select(t.replay.c.id).where(t.RUNNING, t.replay.c.next_at <= bindparam("now", type_=Int)).limit(1)
+)
+
+
+def is_step_due(tx: Tx, now: int) -> bool:
+    """Whether any replay wants its next step."""
+    return bool(tx.run(_ANY_DUE, now=now))
 
 
 def fetch_replay(tx: Tx, account_id: str | None, replay: int) -> Replay | None:
