@@ -3,7 +3,7 @@
 #   make run [PORT=8080] [DATA=./data] [ARGS='--log ...']   the server with its simulator, a demo account and curl lines
 #   make test [TESTS=tests] [ARGS='-k r26']                 the whole suite, with PostgreSQL, node-smpp and Kannel
 #   make lint | format | docs | lock | clean
-#   make bench | bench-receipts | profile | backlog         how fast, how large
+#   make bench | bench-receipts | bench-callbacks | profile | backlog      how fast, how large
 #   make storm | long | fuzz [SECONDS=600]                  what is too long for the suite
 
 PYTHON ?= python3
@@ -21,7 +21,7 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
           --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-receipts profile storm backlog long fuzz docs lock postgres strace peers node kannel \
+.PHONY: help run test lint format bench bench-receipts bench-callbacks profile storm backlog long fuzz docs lock postgres strace peers node kannel \
         clean
 
 help:
@@ -137,6 +137,10 @@ bench: $(VENV)/.runs
 # The receipt storm (R60): 100 000 old receipts over one bind, with few and with many messages in the store.
 bench-receipts: $(VENV)/.develops
 	$(BIN)/python -m bench.receipts $(ARGS)
+
+# What the callback sender costs by itself, and what endpoints that hang cost the others.
+bench-callbacks: $(VENV)/.develops
+	$(BIN)/python -m bench.callbacks $(ARGS)
 
 # Where the microseconds go: the bench with py-spy on the server.
 profile: $(VENV)/.develops
