@@ -321,7 +321,7 @@ class Callbacks(Section):
     """Webhooks to customers."""
 
     allow_private: bool = False
-    """Post to private, loopback and link-local addresses too; accounts have their own list, `allow_callbacks_to`."""
+    """Post to private and loopback addresses too, never to link-local ones; accounts have their own list, `allow_callbacks_to`."""
     concurrency_per_endpoint: Annotated[int, Field(ge=1, le=1000)] = 16
     """Requests to one endpoint at a time (number)."""
     max_connections: Positive = 512
