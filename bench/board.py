@@ -29,7 +29,7 @@ class Counter(IntEnum):
     LOAD_DONE = 4
     FIRST_REQUEST_AT = 5
     FIRST_REFUSAL = 6
-    """HTTP status of the first answer that was no 201; 1 for a lost connection."""
+    """HTTP status of the first answer that accepted nothing; 1 for a lost connection."""
     LOAD_CPU_NS = 7
     """What the load has used since its first request; it has ended by the time that anybody else could ask."""
     # smsc

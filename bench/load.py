@@ -1,6 +1,6 @@
 """The load: posts batches over kept-alive connections, one request in flight on each, until all are answered.
 
-    python -m bench.load BOARD MESSAGES --port N --path PATH --token T --callback URL [--batch 1] [--connections 16]
+    python -m bench.load BOARD MESSAGES --port N --path PATH --token T --callback URL [--dialect sinch] [--batch 1]
 
 It must cost much less than what it measures: plain sockets under one epoll, requests of one fixed length with only the
 numbers put in, no client library, no event loop of tasks.
@@ -19,18 +19,31 @@ __all__ = ["main"]
 
 READ_BYTES = 256 * 1024
 LOST = 1
+ACCEPTED = (200, 201)
+BODIES = {
+    "sinch": (
+        b'{"from":"Kvitto","to":["',
+        b'","',
+        b'"],"body":"Your parcel is here","delivery_report":"REPORT","callback_url":"URL"}',
+    ),
+    "infobip": (
+        b'{"messages":[{"sender":"Kvitto","destinations":[{"to":"',
+        b'"},{"to":"',
+        b'"}],"content":{"text":"Your parcel is here"},"webhooks":{"delivery":{"url":"URL"}}}]}',
+    ),
+    "ninebits": (b'{"from":"Kvitto","to":["', b'","', b'"],"content":"Your parcel is here"}'),
+}
+"""By dialect: a request up to its first number, what stands between two, and the rest."""
 
 
 def request_maker(options: argparse.Namespace) -> Callable[[int, int], bytes]:
     """A function from (index of the first recipient, how many) to the octets of a request."""
-    report = "per_recipient_final" if options.batch == 1 else "full"
-    front = b'{"from":"Kvitto","to":["'
-    back = (
-        f'"],"body":"Your parcel is here","delivery_report":"{report}","callback_url":"{options.callback}"}}'
-    ).encode()
+    front, between, back = BODIES[options.dialect]
+    report = b"per_recipient_final" if options.batch == 1 else b"full"
+    back = back.replace(b"REPORT", report).replace(b"URL", options.callback.encode())
 
     def head(count: int) -> bytes:
-        length = len(front) + len(back) + count * (NUMBER_DIGITS + 3) - 3
+        length = len(front) + len(back) + count * (NUMBER_DIGITS + len(between)) - len(between)
         return (
             f"POST {options.path} HTTP/1.1\r\nHost: 127.0.0.1:{options.port}\r\n"
             f"Authorization: Bearer {options.token}\r\nContent-Type: application/json\r\n"
@@ -43,7 +56,11 @@ def request_maker(options: argparse.Namespace) -> Callable[[int, int], bytes]:
 
     def several(index: int, count: int) -> bytes:
         numbers = range(FIRST_NUMBER + index, FIRST_NUMBER + index + count)
-        return (whole if count == options.batch else head(count)) + '","'.join(map(str, numbers)).encode() + back
+        return (
+            (whole if count == options.batch else head(count))
+            + between.join(b"%d" % number for number in numbers)
+            + back
+        )
 
     return several
 
@@ -115,7 +132,7 @@ class Load:
         self._answered += 1
         counters[Counter.REQUESTS] = self._answered
         size = min(batch, board.messages - request * batch)
-        if status == 201:
+        if status in ACCEPTED:
             now = time.monotonic_ns()
             board.accepted_at[request] = now
             counters[Counter.ACCEPTED_MESSAGES] += size
@@ -155,6 +172,7 @@ def main() -> None:
     parser.add_argument("--path", required=True)
     parser.add_argument("--token", required=True)
     parser.add_argument("--callback", required=True)
+    parser.add_argument("--dialect", choices=tuple(BODIES), default="sinch")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--duration", type=float, default=120.0)

@@ -2,8 +2,9 @@
 
     python -m bench.sink BOARD MESSAGES --requests R --port N
 
-Recipients stand as ``"recipient":"46..."`` in a recipient's report and as ``"recipients":["46...",...]`` in a batch's.
-Plain sockets under one epoll, as in ``load``.
+Recipients stand as ``"recipient":"46..."`` in a recipient's report and as ``"recipients":["46...",...]`` in a batch's;
+as ``"to":"46..."`` in each report of an Infobip push, and as ``"msisdn":"46..."`` in one of 9bits, whose answer needs a
+body. Plain sockets under one epoll, as in ``load``.
 """
 
 import argparse
@@ -18,10 +19,16 @@ from bench.board import FIRST_NUMBER, NUMBER_DIGITS, Board, Counter
 __all__ = ["main"]
 
 READ_BYTES = 256 * 1024
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+OK = b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"status":200}'
 ONE = b'"recipient":"'
 MANY = b'"recipients":['
 DELIVERED = b'"status":"Delivered"'
+ON_THE_WAY = b'"status":"Dispatched"'
+PUSH = b'{"results":['
+PUSHED = re.compile(rb'"to":"(\d+)"')
+PUSHED_DELIVERED = b'"groupName":"DELIVERED"'
+NINEBITS = b'{"sms_id":"'
+MSISDN = b'"msisdn":"'
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
@@ -89,7 +96,18 @@ class Sink:
         counters = self._board.counters
         counters[Counter.CALLBACKS] += 1
         counters[Counter.LAST_CALLBACK_AT] = now
-        at = data.find(ONE, start, end)
+        if data.startswith(PUSH, start):
+            numbers_pushed = PUSHED.findall(data, start, end)
+            for number in numbers_pushed:
+                self._stamp(int(number) - FIRST_NUMBER, now)
+            counters[Counter.NOT_DELIVERED] += len(numbers_pushed) - data.count(PUSHED_DELIVERED, start, end)
+            return
+        ninebits = data.startswith(NINEBITS, start)
+        if ninebits and data.find(ON_THE_WAY, start, end) >= 0:
+            return
+        at = data.find(MSISDN if ninebits else ONE, start, end)
+        if at >= 0 and ninebits:
+            at += len(MSISDN) - len(ONE)
         if at >= 0:
             at += len(ONE)
             self._stamp(int(data[at : at + NUMBER_DIGITS]) - FIRST_NUMBER, now)

@@ -32,6 +32,9 @@ from kvitto.core.errors import Refused, StoreUnavailable
 from kvitto.core.ids import IdMaker
 from kvitto.core.model import Account
 from kvitto.dialects.base import Dialect
+from kvitto.dialects.infobip import InfobipDialect
+from kvitto.dialects.infobip import openapi as infobip_openapi
+from kvitto.dialects.infobip.statuses import LinkErrors
 from kvitto.dialects.ninebits import NinebitsDialect
 from kvitto.dialects.ninebits import openapi as ninebits_openapi
 from kvitto.dialects.sinch import SinchDialect
@@ -182,6 +185,17 @@ def _tls_options(link: Link) -> TlsOptions:
     )
 
 
+def infobip_dialect(settings: Settings) -> InfobipDialect:
+    """Return the Infobip dialect as set; the simulator's own errors are GSM MAP errors."""
+    wanted = settings.dialects.infobip
+    links = {name: LinkErrors(link.err_table, link.err_gsm) for name, link in settings.links.items()}
+    return InfobipDialect(
+        links=links or {SIMULATOR_LINK: LinkErrors({}, gsm=True)},
+        path_prefix=wanted.path_prefix,
+        most_destinations=wanted.max_destinations,
+    )
+
+
 def _http_limits(settings: Settings) -> HttpLimits:
     http = settings.http
     return HttpLimits(
@@ -219,7 +233,7 @@ class App:
         self._clock = clock
         self._on_ready = on_ready
         self._ids = IdMaker(clock)
-        self._dialects: tuple[Dialect, ...] = (SinchDialect(), NinebitsDialect())
+        self._dialects: tuple[Dialect, ...] = (SinchDialect(), infobip_dialect(settings), NinebitsDialect())
         self._lock: IO[str] | None = None
         self._store: Store | None = None
         self._dispatcher: Dispatcher | None = None
@@ -391,7 +405,14 @@ class App:
         self._health = Health(store.check, self._troubles)
         self._health.open_on(doors.router)
         open_metrics(doors.router, partial(read_samples, store, dispatcher.status, outbox))
-        open_docs(doors.router, {"sinch": sinch_openapi.document(), "ninebits": ninebits_openapi.document()})
+        open_docs(
+            doors.router,
+            {
+                "sinch": sinch_openapi.document(),
+                "infobip": infobip_openapi.document(),
+                "ninebits": ninebits_openapi.document(),
+            },
+        )
         server = self._http = Server(
             doors.handle,
             settings.http.host,

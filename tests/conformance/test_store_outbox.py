@@ -8,6 +8,7 @@ from sqlalchemy import select
 from kvitto.core.model import BatchReport, CallbackResult, CallbackState, MessageView, Notify
 from kvitto.core.status import Reason, Status
 from kvitto.store import schema as t
+from kvitto.store.callbackapi import Want
 from tests.conformance.house import CALLBACK_URL, Door, House
 
 LEASE_S = 120
@@ -194,7 +195,9 @@ async def test_nodes_share_the_outbox_without_overlap(postgres_house: House):
     house = postgres_house
     other = await house.second(node="node2")
     await house.send(200, aborts=dict.fromkeys(range(200), Reason.NO_ROUTE))
-    mine, theirs = await house.store.claim_callbacks(house.now, 100), await other.claim_callbacks(house.now, 200)
+    (endpoint,) = [one.endpoint for one in await house.store.due_endpoints(house.now)]
+    mine = await house.store.claim_callbacks(house.now, [Want(endpoint, 100)])
+    theirs = await other.claim_callbacks(house.now, [Want(endpoint, 200)])
     assert len({one.id for one in mine} | {one.id for one in theirs}) == len(mine) + len(theirs) == 200
 
 
@@ -253,3 +256,51 @@ async def test_callbacks_are_the_accounts_own(house: House):
     due = await house.callbacks()
     assert [one.account_id for one in due] == [house.account.id, other.id]
     assert [one.facts.account_id for one in due] == [house.account.id, other.id]
+
+
+async def test_n5_4_a_try_that_was_only_put_off_leaves_the_count_alone(house: House):
+    await house.dispatch(1, notify=Notify.CHANGES)
+    (due,) = await house.callbacks()
+
+    async def record(*, counts: bool) -> int:
+        later = CallbackResult(
+            due.id, CallbackState.PENDING, house.now, house.now + 1000, house.now, 429, "HTTP 429", 3, counts
+        )
+        await house.store.record_attempts([later])
+        house.clock.advance(1)
+        (again,) = await house.callbacks()
+        return int(again.attempts)
+
+    assert [await record(counts=False), await record(counts=True), await record(counts=False)] == [0, 1, 1]
+
+
+async def test_n5_2_a_change_on_the_way_says_that_its_message_has_ended_since(house: House):
+    (message,) = await house.dispatch(1, notify=Notify.CHANGES)
+    (before,) = await house.callbacks()
+    assert not before.overtaken
+    await house.receipt_for(message)
+    house.clock.advance(LEASE_S)
+    due = {one.facts.status: one for one in await house.callbacks()}
+    assert due[Status.DISPATCHED].overtaken
+    assert not due[Status.DELIVERED].overtaken
+
+
+async def test_what_shared_a_call_is_claimed_together_even_beyond_the_limit(house: House):
+    await live(house, Notify.FINAL)
+    first, second, third = await house.callbacks()
+    at = house.now + 60_000
+    results = [
+        CallbackResult(one.id, CallbackState.PENDING, house.now, at, house.now, 503, "HTTP 503", 5, bundle=bundle)
+        for one, bundle in ((first, first.id), (second, None), (third, first.id))
+    ]
+    await house.store.record_attempts(results)
+    house.clock.advance(60)
+    claimed = await house.callbacks(1)
+    assert {one.id for one in claimed} in ({first.id, third.id}, {second.id})
+    rest = await house.callbacks(1)
+    assert {one.id for one in (*claimed, *rest)} == {first.id, second.id, third.id}
+    assert {one.id: one.bundle for one in (*claimed, *rest)} == {
+        first.id: first.id,
+        second.id: None,
+        third.id: first.id,
+    }

@@ -19,7 +19,20 @@ from kvitto.store.migrations import upgrade
 from kvitto.store.schema import metadata
 from kvitto.store.sqlite import SqliteTx
 from kvitto.store.statements import ROWS_MARK, Statement, compile_for
-from kvitto.store.verbs import accounts, admission, callbacks, changes, dispatch, overdue, queries, receipts
+from kvitto.store.verbs import (
+    accounts,
+    admission,
+    callbacks,
+    changes,
+    dispatch,
+    endpoints,
+    overdue,
+    queries,
+    receipts,
+    reconciliation,
+    record,
+    replays,
+)
 from tests.support.postgres import PostgresCluster
 
 
@@ -185,8 +198,21 @@ def test_every_table_carries_the_account_and_instants_are_whole_milliseconds():
 
 # --- plans ---------------------------------------------------------------------------------------------------------
 
-MODULES = (accounts, admission, callbacks, changes, dispatch, overdue, queries, receipts)
-BIG = {"message", "part", "callback", "receipt", "batch", "event", "parked_key", "feedback", "incoming"}
+MODULES = (
+    accounts,
+    admission,
+    callbacks,
+    changes,
+    dispatch,
+    endpoints,
+    overdue,
+    queries,
+    receipts,
+    reconciliation,
+    record,
+    replays,
+)
+BIG = {"message", "part", "callback", "attempt", "receipt", "batch", "event", "parked_key", "feedback", "incoming"}
 MAY_SCAN = {
     # Asked once, when an operator changes a rate or looks at the backlog: by a partial index, or not hot.
     "accounts._WAITING",

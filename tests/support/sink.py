@@ -45,6 +45,7 @@ class Reply:
     status: int = 200
     delay_s: float = 0.0
     headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
 
 
 class Sink:
@@ -201,5 +202,6 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
             return
         fields = "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
-        self._transport.write(f"HTTP/1.1 {reply.status} Told\r\nContent-Length: 0\r\n{fields}\r\n".encode())
+        head = f"HTTP/1.1 {reply.status} Told\r\nContent-Length: {len(reply.body)}\r\n{fields}\r\n"
+        self._transport.write(head.encode() + reply.body)
         self._take()

@@ -20,7 +20,7 @@ BY_NAME = {face.name: face for face in DIALECTS}
 IDS = [face.name for face in DIALECTS]
 
 
-# --- the table -------------------------------------------------------------------------------------------------------
+# --- the table ---
 
 
 class Row(NamedTuple):
@@ -56,7 +56,7 @@ def test_the_table_has_every_pair_of_status_and_reason():
     assert {"Sinch", "9bits", "Infobip status", "Infobip error"} <= set(TABLE[0].cells)
 
 
-# --- what the cells mean, said once more, independently of the dialects -------------------------------------------------
+# --- what the cells mean, said once more, independently of the dialects ---
 
 ERRORS = {
     "none": NO_ERROR,
@@ -133,7 +133,7 @@ def expected_error(row: Row, cell: str, error: str) -> str:
     return NO_INFOBIP_ERROR if cell == "NO_ERROR" else cell
 
 
-# --- the messages ----------------------------------------------------------------------------------------------------
+# --- the messages ---
 
 
 def view_of(sender: Face, status: Status, reason: Reason, error: StatusError = NO_ERROR, **more) -> MessageView:
@@ -258,7 +258,7 @@ def test_p4_delivered_means_delivered_and_nothing_else_does(face):
         assert (shown[0] == DELIVERED_WORDS[face.name][0]) == delivered
 
 
-# --- what is told, in whose words (docs/dialects/README.md) --------------------------------------------------------------
+# --- what is told, in whose words (docs/dialects/README.md) ---
 
 
 def told_table() -> dict[tuple[str, str], dict[str, str]]:

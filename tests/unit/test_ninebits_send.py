@@ -1,6 +1,7 @@
 """The send call of 9bits: what it takes, what it answers, what it refuses (docs/dialects/ninebits.md 1 to 3)."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -462,7 +463,11 @@ def test_n3_4_405_says_what_is_allowed():
 
 
 def test_n7_an_answer_to_an_incoming_message_is_a_send_with_three_more_fields():
-    fields = {"session_id": "s-20260309-0041", "sent_date": "2026-03-09T14:05:07.000000Z", "ref_id": "01JB"}
+    fields: dict[str, Any] = {
+        "session_id": "s-20260309-0041",
+        "sent_date": "2026-03-09T14:05:07.000000Z",
+        "ref_id": "01JB",
+    }
     operation = send(content=..., message="Thank you", **fields)
     assert operation.submission.extra == fields
     assert operation.submission.content.text == "Thank you"

@@ -9,10 +9,12 @@ import pytest
 from kvitto.callbacks.outbox import Outbox, OutboxLimits
 from kvitto.callbacks.post import PostFailure, PostRequest, PostResult
 from kvitto.callbacks.signing import callback_lines
+from kvitto.core.endpoint import Endpoint, EndpointHealth, endpoint_number
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.model import Account, CallbackDue, CallbackResult, CallbackState, ContentKind, MessageView
 from kvitto.core.status import NO_ERROR, Note, Reason, Status
 from kvitto.dialects.base import RetryDecision
+from kvitto.store.callbackapi import EndpointDue, Want
 from tests.support.clock import FakeClock
 from tests.support.rig import eventually
 from tests.support.scripted import settle
@@ -39,7 +41,7 @@ def due(id: int, *, url: str = URL, account: str = "A", message: str = "", **cha
         kind=ContentKind.TEXT,
         max_parts=None,
     )
-    one = CallbackDue(id, account, "test", url, view, False, 0, 0, None)
+    one = CallbackDue(id, account, "test", url, view, False, 0, 0, None, endpoint=endpoint_number(account, url))
     return one._replace(**changes)
 
 
@@ -53,16 +55,19 @@ class ScriptedDialect:
         self.breaks_on: set[int] = set()
 
     supersedes = False
+    most_per_callback = 1
     untold: frozenset[int] = frozenset()
 
     def tells(self, due: CallbackDue, account: Account) -> bool:
         return due.id not in self.untold
 
     def render(self, dues: Sequence[CallbackDue], account: Account) -> bytes:
-        due = dues[0]
-        if due.id in self.breaks_on:
+        if self.breaks_on & {due.id for due in dues}:
             raise ValueError("cannot")
-        return b"{%d}" % due.id
+        return b"".join(b"{%d}" % due.id for due in dues)
+
+    def together(self, due: CallbackDue) -> str:
+        return due.url
 
     def headers(
         self, due: CallbackDue, body: bytes, account: Account, *, secret: str, nonce: str, now: int
@@ -116,6 +121,9 @@ class ScriptedStore:
         self.taker: Any = None
         self.claims: list[int] = []
         self.stumbles_on: set[int] = set()
+        self.book: dict[int, Endpoint] = {}
+        self.seen: list[EndpointHealth] = []
+        self.given_back: list[int] = []
 
     def set_callback_handoff(self, taker: Any) -> None:
         self.taker = taker
@@ -139,15 +147,37 @@ class ScriptedStore:
             future.set_result(None)
         self.waiting.clear()
 
-    def claim_callbacks(self, now: int, limit: int) -> "asyncio.Future[list[CallbackDue]]":
-        self.claims.append(limit)
+    def claim_callbacks(self, now: int, wants: Sequence[Want]) -> "asyncio.Future[list[CallbackDue]]":
+        self.claims.append(sum(want.limit for want in wants))
+        found: list[CallbackDue] = []
+        for want in wants:
+            found += [one for one in self.pending if one.endpoint == want.endpoint][: want.limit]
+        self.pending = [one for one in self.pending if one not in found]
+        return self._done(found)
+
+    def _done(self, result: Any) -> "asyncio.Future[Any]":
         future = asyncio.get_running_loop().create_future()
-        found, self.pending = self.pending[:limit], self.pending[limit:]
-        future.set_result(found)
+        future.set_result(result)
         return future
 
-    async def next_callback_at(self) -> int | None:
-        return self.next_at
+    async def due_endpoints(self, now: int) -> list[EndpointDue]:
+        if self.next_at is None:
+            return []
+        return [EndpointDue(number, self.next_at) for number in dict.fromkeys(one.endpoint for one in self.pending)]
+
+    async def changed_endpoints(self, since: int) -> list[Endpoint]:
+        return [one for one in self.book.values() if one.changed_at >= since]
+
+    async def step_replays(self, now: int) -> int:
+        return 0
+
+    def record_endpoints(self, seen: Sequence[EndpointHealth]) -> "asyncio.Future[None]":
+        self.seen.extend(seen)
+        return self._done(None)
+
+    def release_callbacks(self, ids: Sequence[int], now: int) -> "asyncio.Future[None]":
+        self.given_back.extend(ids)
+        return self._done(None)
 
     def results(self) -> list[CallbackResult]:
         return [result for group in self.recorded for result in group]
@@ -215,7 +245,7 @@ async def test_a_failed_attempt_is_stored_with_its_next_time_and_when_it_first_f
     await bench.finish(b"{1}", PostResult(503, elapsed_ms=9))
     await bench.finish(b"{2}", PostResult(None, PostFailure.CONNECT, "refused"))
     first, second = bench.store.results()
-    assert first == CallbackResult(
+    assert first._replace(attempt=None) == CallbackResult(
         1, CallbackState.PENDING, clock.now(), clock.now() + 5_000, clock.now(), 503, "HTTP 503", 9
     )
     assert (second.state, second.first_failed_at, second.status_code) == (CallbackState.PENDING, 77, None)
@@ -321,7 +351,7 @@ async def test_a_callback_that_is_in_hand_is_not_taken_twice(make):
 
 
 async def test_results_are_kept_while_the_store_is_away_and_stored_once(make, monkeypatch):
-    monkeypatch.setattr("kvitto.callbacks.outbox.STORE_PAUSE_S", 0.01)
+    monkeypatch.setattr("kvitto.callbacks.results.STORE_PAUSE_S", 0.01)
     bench = make()
     bench.store.away = True
     await bench.take(due(1))
@@ -393,7 +423,7 @@ async def test_the_accounts_allow_list_goes_with_the_post(make):
 
 
 async def test_an_account_that_cannot_be_looked_up_now_keeps_its_callbacks_waiting(clock, monkeypatch):
-    monkeypatch.setattr("kvitto.callbacks.outbox.STORE_PAUSE_S", 0.0)
+    monkeypatch.setattr("kvitto.callbacks.callers.STORE_PAUSE_S", 0.0)
     bench = Bench(clock)
     failures = [StoreUnavailable("away"), StoreUnavailable("away")]
 
@@ -402,7 +432,7 @@ async def test_an_account_that_cannot_be_looked_up_now_keeps_its_callbacks_waiti
             raise failures.pop()
         return ACCOUNT
 
-    bench.outbox._look_up = look_up
+    bench.outbox._callers.find = look_up
     bench.outbox.start()
     await bench.take(due(1))
     await settle(20)
@@ -433,7 +463,7 @@ async def test_429_silences_the_endpoint_and_halves_it_while_others_go_on(make):
     assert bench.client.bodies() == [b"{1}", b"{2}", b"{3}", b"{4}"]
     await bench.take(due(20, url="http://other.example/"))
     assert bench.client.bodies()[-1] == b"{20}"
-    endpoint = bench.outbox._by_url[URL, "A"]
+    endpoint = bench.outbox._board.lanes[endpoint_number("A", URL)]
     assert endpoint.limit == 2
     bench.outbox._resume(endpoint)
     assert len(bench.client.open) == 4  # three of before, and the other's; none new above the halved limit
@@ -591,3 +621,89 @@ async def test_the_schedule_counts_from_where_a_slow_first_try_began(make, clock
     await bench.finish(result=PostResult(None, PostFailure.TIMEOUT, elapsed_ms=7_000))
     (result,) = bench.store.results()
     assert result.first_failed_at == clock.now() - 7_000
+
+
+# --- several in one call
+
+
+def bundling(make, **limits: Any) -> Any:
+    """A bench whose dialect takes three to a call, and which posts one at a time."""
+    bench = make(per_endpoint=1, **limits)
+    bench.dialect.most_per_callback = 3
+    return bench
+
+
+async def test_what_waits_for_one_url_shares_a_call(make):
+    bench = bundling(make)
+    other = URL + "/other"
+    await bench.take(*(due(n) for n in range(1, 6)), due(6, url=other), due(7))
+    assert bench.client.bodies() == [b"{1}{2}{3}"]
+    await bench.finish()
+    await bench.finish()
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}{2}{3}", b"{4}{5}{7}", b"{6}"]
+    assert sorted(result.id for result in bench.store.results()) == [1, 2, 3, 4, 5, 6, 7]
+    assert {(result.state, result.bundle) for result in bench.store.results()} == {(CallbackState.DONE, None)}
+    assert bench.outbox.in_hand == 0
+    assert bench.outbox.delivered == 7
+    assert bench.outbox.attempts == 3
+
+
+async def test_a_call_that_failed_keeps_together_and_goes_out_again_as_it_was(make, clock):
+    bench = bundling(make)
+    await bench.take(due(1), due(2))
+    await bench.finish(result=PostResult(503, elapsed_ms=9))
+    failed = bench.store.results()
+    assert [(one.id, one.bundle, one.next_attempt_at) for one in failed] == [
+        (1, 1, clock.now() + 5_000),
+        (2, 1, clock.now() + 5_000),
+    ]
+    assert bench.outbox.postponed == 2
+    again = [due(n, bundle=1, attempts=1, first_failed_at=clock.now()) for n in (1, 2)]
+    await bench.take(due(9), again[0], due(8), again[1])
+    await bench.finish()
+    assert bench.client.bodies()[1:] == [b"{9}{8}", b"{1}{2}"]
+
+
+async def test_one_that_failed_alone_stays_alone(make):
+    bench = bundling(make)
+    await bench.take(due(1, attempts=1), due(2), due(3, attempts=1), due(4))
+    for _ in range(3):
+        await bench.finish()
+    assert bench.client.bodies() == [b"{1}", b"{2}{4}", b"{3}"]
+
+
+async def test_p15_callbacks_of_one_message_never_share_a_call(make):
+    bench = bundling(make)
+    await bench.take(due(1, message="m"), due(2, message="m"), due(3))
+    assert bench.client.bodies() == [b"{1}{3}"]
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}{3}", b"{2}"]
+
+
+async def test_one_that_is_not_told_does_not_travel_with_others(make):
+    bench = bundling(make)
+    bench.dialect.untold = frozenset({2})
+    await bench.take(due(1), due(2), due(3))
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}{3}"]
+    assert sorted(result.id for result in bench.store.results()) == [1, 2, 3]
+
+
+async def test_one_that_cannot_be_rendered_does_not_take_its_mates_along(make):
+    bench = bundling(make)
+    bench.dialect.breaks_on = {2}
+    await bench.take(due(1), due(2), due(3))
+    await bench.finish()
+    await bench.finish()
+    assert bench.client.bodies() == [b"{1}", b"{3}"]
+    states = {result.id: result.state for result in bench.store.results()}
+    assert states == {1: CallbackState.DONE, 2: CallbackState.GIVEN_UP, 3: CallbackState.DONE}
+
+
+async def test_a_call_that_was_stopped_gives_all_its_callbacks_back(make):
+    bench = bundling(make)
+    await bench.take(due(1), due(2))
+    await bench.finish(result=PostResult(None, PostFailure.STOPPED, "stopped"))
+    assert bench.store.results() == []
+    assert bench.outbox.in_hand == 0

@@ -5,11 +5,13 @@ Next: ``kvitto.cli.account``, ``kvitto.core.model.Account``.
 """
 
 import ipaddress
+import pkgutil
 import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import kvitto.dialects
 from kvitto.core.errors import BadInput
 from kvitto.core.msisdn import clean, is_alphanumeric_sender
 from kvitto.core.text import MAX_PARTS
@@ -94,6 +96,25 @@ def _read_rate(text: str) -> float:
     return float(text)
 
 
+def _read_word(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return text
+
+    return read
+
+
+def _read_flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("true or false")
+    return text == "true"
+
+
+DIALECTS: Final = tuple(sorted(one.name for one in pkgutil.iter_modules(kvitto.dialects.__path__) if one.ispkg))
+"""Every dialect there is: a folder each, of its name."""
+
+
 def _read_zone(text: str) -> str:
     try:
         ZoneInfo(text)
@@ -123,6 +144,29 @@ FIELDS: Final[dict[str, Field]] = {
     "rate": Field("messages per second, first in first out; unset: no limit", "number", _read_rate),
     "quota": Field("messages that may still be sent; unset: no limit", "number", _read_whole(0, 10**15)),
     "timezone": Field("local time of dialects that show one", "IANA name", _read_zone, "UTC"),
+    "callback_dialect": Field(
+        "in whose words callbacks are told; unset: those of the dialect a batch was sent in",
+        " | ".join(DIALECTS),
+        _read_word(*DIALECTS),
+    ),
+    "final_only": Field("tell ends alone, not what lies before them", "true | false", _read_flag, False),
+    "late_corrections": Field(
+        "tell, and show, ends that a late receipt corrected; unset: the dialect's own choice",
+        "true | false",
+        _read_flag,
+    ),
+    "ack": Field(
+        "what acknowledges a callback where a dialect asks for a body",
+        "body | http",
+        _read_word("body", "http"),
+        "body",
+    ),
+    "feed": Field(
+        "which ended messages enter the one-time feed of reports",
+        "all | unpushed | infobip_only",
+        _read_word("all", "unpushed", "infobip_only"),
+        "unpushed",
+    ),
 }
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from kvitto.app import App, DemoKeys
 from kvitto.cli.common import CLOCK, ConfigOption, DataOption, JsonOption, print_json, read_settings, say
 
-__all__ = ["curl_lines", "serve"]
+__all__ = ["curl_lines", "ninebits_lines", "serve"]
 
 SWITCH_S: Final = 0.001
 """How long the event loop may keep the interpreter's lock while the writing thread waits for it: five times less than
@@ -75,6 +75,9 @@ def _announce_demo(url: str, keys: DemoKeys) -> None:
     say("\nPaste these, one after the other (docs: " + url + "/docs):\n")
     for line in curl_lines(url, keys):
         say(line + "\n")
+    say("The same account in the 9bits dialect:\n")
+    for line in ninebits_lines(url, keys):
+        say(line + "\n")
 
 
 def curl_lines(url: str, keys: DemoKeys) -> list[str]:
@@ -89,4 +92,16 @@ def curl_lines(url: str, keys: DemoKeys) -> list[str]:
         f"""BATCH=$(curl -s {base} {auth} {json_type} -d '{body}' | tee /dev/stderr | {find_id}); echo""",
         f"""sleep 1; curl -s "{base}/$BATCH/delivery_report?type=full" {auth}; echo""",
         f"""curl -s "{base}/$BATCH/delivery_report/{DEMO_NUMBERS[0]}" {auth}; echo""",
+    ]
+
+
+def ninebits_lines(url: str, keys: DemoKeys) -> list[str]:
+    """Two lines to paste: send in the 9bits dialect, and fetch the reports."""
+    auth = f"-H 'Authorization: Bearer {keys.api_token}'"
+    body = f'{{"from":"Kvitto","to":["{DEMO_NUMBERS[0]}"],"content":"Your parcel is here"}}'
+    find_id = """sed 's/.*"reference_id":"\\([^"]*\\)".*/\\1/'"""
+    return [
+        f"""REF=$(curl -s {url}/ng/v1/sendsms {auth} -H 'Content-Type: application/json' -d '{body}' """
+        f"""| tee /dev/stderr | {find_id}); echo""",
+        f"""sleep 1; curl -s "{url}/ng/v1/deliveryreports/$REF" {auth}; echo""",
     ]

@@ -251,6 +251,7 @@ class Desk:
             operation.shows,
             operation.page,
             operation.page_size,
+            first_final=operation.first_final,
         )
         return page or _NO_BATCH
 

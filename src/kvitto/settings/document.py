@@ -57,7 +57,7 @@ link = "main"
 R numbers are the rules of [rules.md](rules.md).
 """
 
-_TITLES: Final = {"links": "[links.NAME]", "routes": "[[routes]]"}
+_TITLES: Final = {"links": "[links.NAME]", "routes": "[[routes]]", "dialects": "[dialects.infobip]"}
 _NAMES: Final = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text", SecretStr: "secret text"}
 
 

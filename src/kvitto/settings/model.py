@@ -33,7 +33,9 @@ __all__ = [
     "Bind",
     "Callbacks",
     "Demo",
+    "Dialects",
     "Http",
+    "Infobip",
     "Link",
     "Log",
     "Receipts",
@@ -136,6 +138,7 @@ Number = Annotated[int, BeforeValidator(_hex_or_decimal)]
 State = Annotated[MessageState, BeforeValidator(_state)]
 StatWords = Annotated[Mapping[str, State], AfterValidator(MappingProxyType), BeforeValidator(_from_json)]
 StatusTable = Annotated[Mapping[Number, CommandClass], AfterValidator(MappingProxyType), BeforeValidator(_from_json)]
+ErrorTable = Annotated[Mapping[Number, Number], AfterValidator(MappingProxyType), BeforeValidator(_from_json)]
 LinkName = Annotated[str, AfterValidator(_link_name)]
 
 
@@ -304,6 +307,10 @@ class Link(Section):
     """With `udh`: 16-bit references, which repeat later, in headers one octet longer."""
     short_code_ton: Annotated[int, Field(ge=0, le=6)] = 3
     """Type of number of senders of up to 6 digits."""
+    err_gsm: bool = False
+    """The numbers of `err:` are GSM MAP errors, as Infobip's clients know them ([status.md](status.md) 4)."""
+    err_table: ErrorTable = Field(default_factory=dict)
+    """What the numbers of `err:` mean to Infobip's clients: `{ "300" = 2050 }`; values are its error ids."""
 
 
 class Route(Section):
@@ -365,6 +372,22 @@ class Simulator(Section):
     above."""
 
 
+class Infobip(Section):
+    """How the Infobip dialect is spoken."""
+
+    path_prefix: Annotated[str, AfterValidator(_path_prefix)] = ""
+    """Its paths are also below this one, such as `/restapi`, where resellers have them."""
+    max_destinations: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Destinations that one request may have (number). Above: 400."""
+
+
+class Dialects(Section):
+    """The vendors' ways of speaking, as far as they can be set."""
+
+    infobip: Infobip = Infobip()
+    """Infobip."""
+
+
 class Demo(Section):
     """Trying things out."""
 
@@ -402,6 +425,7 @@ class Settings(Section):
     callbacks: Callbacks = Callbacks()
     log: Log = Log()
     simulator: Simulator = Simulator()
+    dialects: Dialects = Dialects()
     demo: Demo = Demo()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -429,6 +453,8 @@ class Settings(Section):
             short_code_ton=link.short_code_ton,
             resend_in_doubt=link.resend_in_doubt,
             status_overrides=link.status_overrides,
+            err_gsm=link.err_gsm,
+            err_table=link.err_table,
         )
 
     def sources(self) -> list[Setting]:
@@ -438,7 +464,9 @@ class Settings(Section):
     def _leaves(self) -> Iterator[tuple[str, object]]:
         for section in type(self).model_fields:
             value = getattr(self, section)
-            if isinstance(value, BaseModel):
+            if isinstance(value, Dialects):
+                yield from ((f"{section}.{name}.{key}", inner) for name, one in value for key, inner in one)
+            elif isinstance(value, BaseModel):
                 yield from ((f"{section}.{key}", inner) for key, inner in value)
             elif isinstance(value, Mapping) and value:
                 for name, table in value.items():
@@ -469,6 +497,7 @@ SECTIONS: Final[Mapping[str, type[Section]]] = {
     "callbacks": Callbacks,
     "log": Log,
     "simulator": Simulator,
+    "dialects": Infobip,
     "demo": Demo,
 }
-"""Each top-level key with the model of its keys; of a link's and a route's, where there are many."""
+"""Each top-level key with the model of its keys; of a link's, a route's and a dialect's, where they are one deeper."""

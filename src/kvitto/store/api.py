@@ -21,8 +21,6 @@ from kvitto.core.model import (
     BatchFilter,
     BatchPage,
     BatchReport,
-    CallbackDue,
-    CallbackResult,
     Claimed,
     FeedFilter,
     FeedPage,
@@ -40,10 +38,12 @@ from kvitto.core.model import (
 )
 from kvitto.core.receipt import LinkRules, Receipt
 from kvitto.core.status import Reason, Status, StatusError
+from kvitto.store.callbackapi import CallbackStore, CallbackTaker
 
 __all__ = [
     "AdmissionRefused",
     "BatchOutcome",
+    "CallbackTaker",
     "InDoubtPart",
     "IncomingMessage",
     "NewAccount",
@@ -175,8 +175,8 @@ class TraceEntry(NamedTuple):
     raw: str = ""
 
 
-class Store(Protocol):
-    """What the house remembers, in the house's words."""
+class Store(CallbackStore, Protocol):
+    """What the house remembers, in the house's words; of callbacks and endpoints: ``kvitto.store.callbackapi``."""
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -299,24 +299,6 @@ class Store(Protocol):
     async def next_due_at(self, link: str) -> int | None:
         """When the next message that this link may carry falls due (ms UTC), None if there is none."""
 
-    # --- callbacks
-    # -------------------------------------------------------------------------------------------------------
-
-    def set_callback_handoff(self, take: "CallbackTaker | None") -> None:
-        """Give the sender's door: callbacks caused in a transaction are handed to it right after the commit, already
-        claimed by
-        this node, as long as ``take.room()`` says so; others wait in the outbox for ``claim_callbacks``.
-        """
-
-    def claim_callbacks(self, now: int, limit: int) -> "Future[list[CallbackDue]]":
-        """Take due callbacks, oldest due first, and lease them to this node."""
-
-    def record_attempts(self, results: Sequence[CallbackResult]) -> "Future[None]":
-        """Store what attempts came to; frees the lease."""
-
-    async def next_callback_at(self) -> int | None:
-        """When the next pending, unleased callback falls due (ms UTC)."""
-
     # --- the one-time feed -----------------------------------------------------------------------------------------
 
     async def take_reports(self, account_id: str, filter: FeedFilter, limit: int, now: int) -> FeedPage:
@@ -351,8 +333,13 @@ class Store(Protocol):
         shows: "Callable[[Status, Reason, StatusError], bool] | None",
         page: int,
         page_size: int,
+        *,
+        first_final: bool = False,
     ) -> MessagePage | None:
-        """A page of a batch's messages in the order sent; None if there is no such batch."""
+        """A page of a batch's messages in the order sent; None if there is no such batch.
+
+        ``first_final``: each at its first end, where a late correction has replaced it (R45).
+        """
 
     async def fetch_schedule(self, account_id: str, batch_id: str, now: int) -> Schedule | None:
         """Where a scheduled batch stands; None for one that is unknown or was never scheduled."""
@@ -387,13 +374,3 @@ class Store(Protocol):
 
     def count_commits(self) -> tuple[int, int]:
         """Transactions that this process has committed, and verbs that they answered."""
-
-
-class CallbackTaker(Protocol):
-    """The callback sender's door, called in the event loop."""
-
-    def room(self) -> int:
-        """How many callbacks it would take now without waiting."""
-
-    def take(self, callbacks: list[CallbackDue]) -> None:
-        """Post these; they are claimed for it."""

@@ -22,7 +22,7 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any, Final, NamedTuple, Protocol
 
 from kvitto.core.errors import StoreUnavailable
@@ -68,14 +68,16 @@ class Database(Protocol):
 class Scope:
     """What one transaction carries beside its statements: the node's name, and what to do after the commit.
 
-    ``room``: how many callbacks the sender would take over right after the commit; ``handoff``: those it will get.
+    ``room``: how many callbacks the sender would take over right after the commit, but none of the endpoints in
+    ``full``; ``handoff``: those it will get.
     """
 
-    __slots__ = ("handoff", "node", "room")
+    __slots__ = ("full", "handoff", "node", "room")
 
-    def __init__(self, node: str, room: int) -> None:
+    def __init__(self, node: str, room: int, full: Set[int] = frozenset()) -> None:
         self.node = node
         self.room = room
+        self.full = full
         self.handoff: list[CallbackDue] = []
 
 
@@ -129,6 +131,7 @@ class Commits:
         self.unsure: Callable[[Verb, Any], None] = lambda verb, answer: None
         """Called for each answer of a transaction whose commit failed: the database may have taken it all the same."""
         self.room: Callable[[], int] = lambda: 0
+        self.full: Set[int] = frozenset()
         self.take: Callable[[list[CallbackDue]], None] = lambda callbacks: None
         self.transactions = 0
         self.items = 0
@@ -266,7 +269,7 @@ class Commits:
         by_verb: dict[Verb, list[_Work]] = {}
         for work in group:
             by_verb.setdefault(work.verb, []).append(work)
-        tx, scope = self._open(), Scope(self._node, self.room())
+        tx, scope = self._open(), Scope(self._node, self.room(), self.full)
         answers: list[tuple[_Work, Any]] = []
         for verb in sorted(by_verb, key=lambda verb: verb.rank):
             works = by_verb[verb]

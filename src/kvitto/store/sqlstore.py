@@ -20,8 +20,6 @@ from kvitto.core.model import (
     BatchFilter,
     BatchPage,
     BatchReport,
-    CallbackDue,
-    CallbackResult,
     Claimed,
     FeedFilter,
     FeedPage,
@@ -42,7 +40,6 @@ from kvitto.store import schema as t
 from kvitto.store.api import (
     AdmissionRefused,
     BatchOutcome,
-    CallbackTaker,
     IncomingMessage,
     InDoubtPart,
     NewAccount,
@@ -55,6 +52,7 @@ from kvitto.store.api import (
 )
 from kvitto.store.commits import Commits, Database, Done, Scope, Verb, WriteTx
 from kvitto.store.sealing import Seal
+from kvitto.store.sqlcallbacks import SqlCallbacks, mapped
 from kvitto.store.statements import Statement, Tx
 from kvitto.store.verbs import (
     accounts,
@@ -107,7 +105,6 @@ _RECEIPTS: Final = Verb("record_receipts", 40, receipts.record_receipts)
 _INCOMING: Final = Verb("record_incoming", 41, receipts.record_incoming)
 _PARKED: Final = Verb("retry_parked", 42, receipts.retry_parked)
 _OVERDUE: Final = Verb("end_overdue", 43, overdue.end_overdue)
-_ATTEMPTS: Final = Verb("record_attempts", 50, callbacks.record_attempts)
 _CLAIM: Final = Verb("claim_messages", 60, dispatch.claim_messages)
 _OPEN_SESSION: Final = Verb("open_session", 14, accounts.open_sessions)
 _RESCHEDULE: Final = Verb("reschedule", 24, schedules.reschedule_batches)
@@ -115,13 +112,12 @@ _CONFIRM: Final = Verb("confirm_reports", 51, feed.confirm_handings)
 _RELEASE: Final = Verb("release_reports", 52, feed.release_handings)
 _TAKE: Final = Verb("take_reports", 53, feed.take_unread)
 _TAKE_BACK_HANDINGS: Final = Verb("take_back_handings", 4, feed.take_back_handings)
-_CLAIM_CALLBACKS: Final = Verb("claim_callbacks", 61, callbacks.claim_callbacks)
 _TAKE_BACK_PARTS: Final = Verb("take_back_parts", 1, dispatch.take_back_parts)
 _TAKE_BACK_CALLBACKS: Final = Verb("take_back_callbacks", 2, callbacks.take_back_callbacks)
 _PROBE: Final = Verb("check", 3, _probe)
 
 
-class SqlStore:
+class SqlStore(SqlCallbacks):
     """The ``Store`` over one database; see ``kvitto.store.api`` for what each verb guarantees.
 
     ``node`` names this process in claims and leases; ``serving`` False leaves the claims of a dead process alone, for
@@ -142,6 +138,7 @@ class SqlStore:
     ) -> None:
         self._database = database
         self._seal = seal
+        self._several_writers = database.remote
         self._clock = clock
         self._groups = dict(groups or {})
         self._reader_count = readers
@@ -179,7 +176,7 @@ class SqlStore:
     async def check(self) -> None:
         """Write and read; raises ``StoreUnavailable``."""
         await self.commits.put(_PROBE, None)
-        await self._read(queries.next_callback_at)
+        await self._read(callbacks.due_endpoints)
 
     def _read(self, query: Callable[..., _T], *arguments: Any, **named: Any) -> "asyncio.Future[_T]":
         if self._readers is None:
@@ -209,7 +206,7 @@ class SqlStore:
         if isinstance(changes.get("callback_secret"), str):
             changes = {**changes, "callback_secret": self._seal.seal(str(changes["callback_secret"]))}
         done = self.commits.put(_SET_ACCOUNT, accounts.AccountChange(name, changes, self._clock.now()))
-        return _mapped(done, lambda row: None if row is None else accounts.read_account(row, self._seal.unseal))
+        return mapped(done, lambda row: None if row is None else accounts.read_account(row, self._seal.unseal))
 
     def delete_account(self, name: str) -> "asyncio.Future[bool]":
         """See ``Store.delete_account``."""
@@ -330,25 +327,6 @@ class SqlStore:
         """See ``Store.next_due_at``."""
         return await self._read(queries.next_due_at, link)
 
-    # --- callbacks ---------------------------------------------------------------------------------------------------
-
-    def set_callback_handoff(self, take: CallbackTaker | None) -> None:
-        """See ``Store.set_callback_handoff``."""
-        self.commits.room = take.room if take is not None else lambda: 0
-        self.commits.take = take.take if take is not None else lambda callbacks: None
-
-    def claim_callbacks(self, now: int, limit: int) -> "asyncio.Future[list[CallbackDue]]":
-        """See ``Store.claim_callbacks``."""
-        return self.commits.put(_CLAIM_CALLBACKS, callbacks.CallbackClaim(now, limit), limit)
-
-    def record_attempts(self, results: Sequence[CallbackResult]) -> "asyncio.Future[None]":
-        """See ``Store.record_attempts``."""
-        return self.commits.put(_ATTEMPTS, results, len(results))
-
-    async def next_callback_at(self) -> int | None:
-        """See ``Store.next_callback_at``."""
-        return await self._read(queries.next_callback_at)
-
     # --- the one-time feed -------------------------------------------------------------------------------------------
 
     async def take_reports(self, account_id: str, filter: FeedFilter, limit: int, now: int) -> FeedPage:
@@ -407,9 +385,20 @@ class SqlStore:
         shows: Callable[[Status, Reason, StatusError], bool] | None,
         page: int,
         page_size: int,
+        *,
+        first_final: bool = False,
     ) -> MessagePage | None:
         """See ``Store.list_batch_messages``."""
-        return await self._read(logs.batch_messages, account_id, batch_id, recipient, shows, page, page_size)
+        return await self._read(
+            logs.batch_messages,
+            account_id,
+            batch_id,
+            recipient,
+            shows,
+            page,
+            page_size,
+            first_final=first_final,
+        )
 
     async def fetch_schedule(self, account_id: str, batch_id: str, now: int) -> Schedule | None:
         """See ``Store.fetch_schedule``."""
@@ -460,20 +449,3 @@ class SqlStore:
 
 def _replace_secret(account: Account, secret: str) -> Account:
     return replace(account, callback_secret=secret)
-
-
-def _mapped(source: "asyncio.Future[Any]", read: Callable[[Any], _T]) -> "asyncio.Future[_T]":
-    """A future of what ``read`` makes of the source's result."""
-    target: asyncio.Future[_T] = source.get_loop().create_future()
-
-    def done(finished: "asyncio.Future[Any]") -> None:
-        error = finished.exception()
-        if target.done():
-            return
-        if error is not None:
-            target.set_exception(error)
-        else:
-            target.set_result(read(finished.result()))
-
-    source.add_done_callback(done)
-    return target

@@ -78,12 +78,19 @@ _WORDS: Final[Mapping[Problem, _Words]] = {
     Problem.UNAVAILABLE: _Words(503, "SERVICE_UNAVAILABLE", "E503", "Service is not available, try again later"),
     Problem.INTERNAL: _Words(500, "GENERAL_ERROR", "E500", "Something went wrong. Please contact support."),
     Problem.KEY_REUSED: _Words(409, "CONFLICT", "E409", "Idempotency-Key has been used for another request"),
+    Problem.INVALID_KEY: _Words(
+        400, "BAD_REQUEST", "E400", "Idempotency-Key must be visible ASCII characters, 255 at most"
+    ),
     Problem.INVALID_CURSOR: _Words(400, "BAD_REQUEST", "E400", "cursor is not one of ours"),
 }
 """Total over ``Problem``."""
 
 _BULK_NOT_FOUND: Final = "Bulk not found"
-_FIELDS: Final[Mapping[Problem, str]] = {Problem.INVALID_CURSOR: "cursor"}
+_FIELDS: Final[Mapping[Problem, str]] = {
+    Problem.INVALID_CURSOR: "cursor",
+    Problem.INVALID_KEY: "Idempotency-Key",
+    Problem.KEY_REUSED: "Idempotency-Key",
+}
 _RETRY_AFTER_S: Final[Mapping[Problem, int]] = {Problem.THROTTLED: 1, Problem.UNAVAILABLE: 5}
 
 _DESCRIPTIONS: Final[Mapping[str, tuple[str, str]]] = {

@@ -55,6 +55,7 @@ _PROBLEMS: Final[Mapping[Problem, tuple[int, str]]] = {
     Problem.ALREADY_DISPATCHED: (409, "dispatch has begun"),
     Problem.TOO_LARGE: (413, "a body may have 1048576 bytes"),
     Problem.KEY_REUSED: (409, "Idempotency-Key: used before for another request"),
+    Problem.INVALID_KEY: (400, "Idempotency-Key: 1 to 255 visible characters"),
     Problem.INVALID_CURSOR: (400, "page: not one of ours"),
     Problem.THROTTLED: (429, "too many requests at a time; try again after Retry-After seconds"),
     Problem.INTERNAL: (500, "our fault; nothing was accepted"),

@@ -252,11 +252,13 @@ def batch_messages(
     shows: Callable[[Status, Reason, StatusError], bool] | None,
     page: int,
     page_size: int,
+    *,
+    first_final: bool = False,
 ) -> MessagePage | None:
     """A page of a batch's messages in the order sent, with their number; None when there is no such batch."""
     if not tx.run(_IS_BATCH, id=batch_id, account=account_id):
         return None
     chosen = _chooser(LogFilter(shows=shows))
     rows = tx.run(_OF_BATCHES, [message_range(batch_id)], recipient=recipient)
-    views = [view for view in (read_view(row, first_final=False) for row in rows) if chosen(view)]
+    views = [view for view in (read_view(row, first_final=first_final) for row in rows) if chosen(view)]
     return MessagePage(len(views), views[page * page_size : (page + 1) * page_size])
