@@ -9,7 +9,7 @@ import pytest
 
 from kvitto.callbacks import standard
 from kvitto.callbacks.addresses import AddressPolicy
-from kvitto.callbacks.outbox import _retry_after_s
+from kvitto.callbacks.pace import retry_after
 from kvitto.callbacks.post import CallbackClient, PostFailure, PostLimits, PostResult
 from kvitto.core.clock import SystemClock
 from kvitto.core.model import CallbackDue
@@ -85,7 +85,7 @@ def decide(profile: str, result: PostResult, at: int = NOW) -> RetryDecision:
     """What the sender is told to do, at a callback's first try."""
     due = CallbackDue(7, "a1", profile, "https://shop.example/dlr", FACTS, False, 0, at, None)
     status = result.status if result.failure is None else None
-    retry_after_s = _retry_after_s(result.headers.get(b"retry-after"), at)
+    retry_after_s = retry_after(result.headers.get(b"retry-after"), at)
     if profile == "standard":
         return standard.judge(due, status, retry_after_s, at)
     return DIALECTS[profile].judge(due, account(), status, result.body, retry_after_s, at)
