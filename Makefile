@@ -160,6 +160,7 @@ docs: $(VENV)/.runs
 	$(BIN)/python -c 'from kvitto.settings import document; print(document(), end="")' > docs/configuration.md
 	$(BIN)/python -c 'from kvitto.simulator.page import document; print(document(), end="")' > docs/simulator.md
 	$(BIN)/python -c 'from kvitto.telemetry import metrics_page; print(metrics_page(), end="")' > docs/metrics.md
+	$(BIN)/python -c 'import pathlib; from kvitto.callbacks.page import document; p = pathlib.Path("docs/callbacks.md"); p.write_text(document(p.read_text()))'
 
 # Newer versions within the bounds of pyproject.toml. Commit what it writes.
 lock: $(VENV)/.made
