@@ -2,7 +2,9 @@
 #
 #   make run [PORT=8080] [DATA=./data] [ARGS='--log ...']   the server with its simulator, a demo account and curl lines
 #   make test [TESTS=tests] [ARGS='-k r26']                 the whole suite, with PostgreSQL, node-smpp, Kannel, Go, PHP, Java
-#   make lint | format | bench | profile | storm | long | docs | lock | clean
+#   make lint | format | docs | lock | clean
+#   make bench | bench-receipts | bench-callbacks | profile | backlog      how fast, how large
+#   make storm | long | fuzz [SECONDS=600]                  what is too long for the suite
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -11,6 +13,7 @@ DATA   ?= ./data
 TESTS  ?= tests
 ARGS   ?=
 JOBS   ?= 2
+SECONDS ?= 600
 
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -18,7 +21,8 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
           --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench profile storm long docs lock postgres strace peers node kannel receivers clean
+.PHONY: help run test lint format bench bench-receipts bench-callbacks profile storm backlog long fuzz docs lock postgres strace peers node kannel \
+        receivers clean
 
 help:
 	@sed -n 's/^#   \(make .*\)/\1/p' Makefile
@@ -143,13 +147,31 @@ format: $(VENV)/.develops
 bench: $(VENV)/.runs
 	$(BIN)/python -m bench.run $(ARGS)
 
+# The receipt storm (R60): 100 000 old receipts over one bind, with few and with many messages in the store.
+bench-receipts: $(VENV)/.develops
+	$(BIN)/python -m bench.receipts $(ARGS)
+
+# What the callback sender costs by itself, and what endpoints that hang cost the others.
+bench-callbacks: $(VENV)/.develops
+	$(BIN)/python -m bench.callbacks $(ARGS)
+
 # Where the microseconds go: the bench with py-spy on the server.
 profile: $(VENV)/.develops
 	$(BIN)/python -m bench.profile --output .profile $(ARGS)
 
-# The long storm: kill -9 under load, 200 times, on both databases (the suite does 20).
+# The long storm: kill -9 under load, 200 times, and every instant of R49 ten times over, on both databases (the suite
+# does 20 and one).
 storm: $(VENV)/.develops postgres
-	KVITTO_TEST_STORM_KILLS=200 $(BIN)/python -m pytest -m storm --timeout 7200 $(TESTS) $(ARGS)
+	KVITTO_TEST_STORM_KILLS=200 KVITTO_TEST_POINT_ROUNDS=10 \
+	  $(BIN)/python -m pytest -m storm -s --timeout 7200 $(TESTS) $(ARGS)
+
+# Start, work and stop with a million recipients in the store, on both databases (the suite does it with 30 000).
+backlog: $(VENV)/.develops postgres
+	KVITTO_TEST_BACKLOG=1000000 $(BIN)/python -m pytest -s --timeout 7200 tests/acceptance/test_backlog.py $(ARGS)
+
+# The fuzzers, for SECONDS; what breaks something stays in tests/fuzz/corpus.
+fuzz: $(VENV)/.develops
+	$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
 
 # The status machine in a million random orders of events (P4; the suite does 20 000).
 long: $(VENV)/.develops postgres

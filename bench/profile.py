@@ -24,7 +24,7 @@ from rich.table import Table
 from bench.machine import thread_cpu_s
 from bench.run import Result, chosen, measure, options_parser, running
 
-__all__ = ["Sampled", "main", "stage_of"]
+__all__ = ["Sampled", "main", "read_raw", "spy_on", "stage_of"]
 
 PACKAGE: Final = "kvitto/"
 VERBS: Final = "kvitto/store/verbs/"
@@ -83,7 +83,7 @@ def stage_of(frames: Sequence[str]) -> str:
     return next((stage for pattern, stage in STAGES if re.search(pattern, inner)), "other")
 
 
-def _spy(pid: int, output: Path, rate: int, gil: bool) -> "subprocess.Popen[bytes]":
+def spy_on(pid: int, output: Path, rate: int, gil: bool) -> "subprocess.Popen[bytes]":
     spy = Path(sys.executable).with_name("py-spy")
     command = [str(spy), "record", "--pid", str(pid), "--format", "raw", "--rate", str(rate), "--output", str(output)]
     process = subprocess.Popen(
@@ -111,7 +111,7 @@ class Profiled(NamedTuple):
 
 def _profiled(options: argparse.Namespace, output: Path, gil: bool) -> Profiled:
     with running(options, chosen(options, "a")) as run:
-        spy = _spy(run.server.pid, output, options.rate, gil)
+        spy = spy_on(run.server.pid, output, options.rate, gil)
         before = thread_cpu_s(run.server.pid)
         result = measure(run, options)
         used = {thread: spent - before.get(thread, 0.0) for thread, spent in thread_cpu_s(run.server.pid).items()}

@@ -10,7 +10,6 @@ beside it. Next: ``ARCHITECTURE.md``, then any room.
 """
 
 import asyncio
-import fcntl
 import json
 import os
 import signal
@@ -20,17 +19,20 @@ from contextlib import suppress
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Final, NamedTuple, TypeVar
 
 from alembic.script import ScriptDirectory
 
 from kvitto import __version__
 from kvitto.callbacks.outbox import Outbox, OutboxLimits
 from kvitto.callbacks.post import CallbackClient, PostLimits
-from kvitto.core.clock import Clock
-from kvitto.core.errors import Refused, StoreUnavailable
+from kvitto.core.clock import Clock, SteadyClock
+from kvitto.core.errors import Refused, SettingsError, SettingsProblem, StoreUnavailable
 from kvitto.core.ids import IdMaker
 from kvitto.core.model import Account
+from kvitto.core.numbering import Numbering, read_numbering
+from kvitto.core.pricing import Pricing, read_pricing
+from kvitto.core.tables import BadTable
 from kvitto.dialects.base import Dialect
 from kvitto.dialects.infobip import InfobipDialect
 from kvitto.dialects.infobip import openapi as infobip_openapi
@@ -39,9 +41,10 @@ from kvitto.dialects.ninebits import NinebitsDialect
 from kvitto.dialects.ninebits import openapi as ninebits_openapi
 from kvitto.dialects.sinch import SinchDialect
 from kvitto.dialects.sinch import openapi as sinch_openapi
-from kvitto.dispatch.dispatcher import Dispatcher
+from kvitto.dispatch.cleaning import Broom
+from kvitto.dispatch.dispatcher import Dispatcher, LinkUnusable
 from kvitto.dispatch.link import BindStyle, LinkConfig, TlsOptions
-from kvitto.dispatch.routes import RouteRule, Routes
+from kvitto.dispatch.routes import ANY_LINK, RouteRule, Routes
 from kvitto.intake.admit import RouteFor
 from kvitto.intake.auth import Authenticator, hash_secret, mint_account
 from kvitto.intake.desk import Desk, told_by
@@ -51,6 +54,7 @@ from kvitto.intake.health import Health, open_docs, open_metrics
 from kvitto.intake.http import Server
 from kvitto.intake.sessions import Sessions
 from kvitto.measures import read_samples
+from kvitto.reloading import Reloader, ReloadReport, take_lock
 from kvitto.settings import Link, Settings
 from kvitto.simulator import Simulator, SimulatorConfig, read_scenario, scripted
 from kvitto.smpp.states import Timers
@@ -58,21 +62,36 @@ from kvitto.store import Store, open_seal, open_store
 from kvitto.store.migrations import upgrade
 from kvitto.telemetry import get_logger
 
-__all__ = ["App", "DemoKeys", "database_url", "demo_account", "link_config", "migrate", "open_books", "route_rules"]
+__all__ = [
+    "App",
+    "DemoKeys",
+    "database_url",
+    "demo_account",
+    "link_config",
+    "migrate",
+    "open_books",
+    "read_numbering_table",
+    "read_price_list",
+    "route_rules",
+]
 
 NODE: Final = "main"
 """The name under which a server claims work: the same after a restart, so that it takes back what it had."""
 DATABASE_FILE: Final = "kvitto.db"
-LOCK_FILE: Final = "kvitto.lock"
 DEMO_FILE: Final = "demo.json"
 SIMULATOR_LINK: Final = "simulator"
 LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
 
+RELOADED: Final = ("links", "routes", "receipts")
+"""The sections that a running server takes again; the others need a restart."""
+REROUTED: Final = 1000
+"""Messages routed anew in one transaction."""
 SIMULATOR_BINDS: Final = 2
 """Two, so that receipts can come on another bind than the submit did (magic number 08)."""
 SIMULATOR_WINDOW: Final = 100
 
 _log = get_logger
+_Table = TypeVar("_Table")
 
 
 class DemoKeys(NamedTuple):
@@ -118,7 +137,6 @@ async def open_books(settings: Settings, clock: Clock, *, node: str = NODE, serv
     Raises: StoreUnavailable; SealBroken when the data directory's key is not the database's.
     """
     await asyncio.to_thread(migrate, settings)
-    groups = {name: link.group or name for name, link in settings.links.items()}
     try:
         seal = await asyncio.to_thread(open_seal, database_url(settings), settings.server.data_dir)
     except OSError as wrong:
@@ -128,12 +146,31 @@ async def open_books(settings: Settings, clock: Clock, *, node: str = NODE, serv
         node=node,
         seal=seal,
         clock=clock,
-        groups=groups,
+        groups=_groups(settings),
         readers=settings.store.readers,
         serving=serving,
     )
     await store.start()
     return store
+
+
+def _groups(settings: Settings) -> dict[str, str]:
+    return {name: link.group or name for name, link in settings.links.items()}
+
+
+def _needs_restart(old: Settings, new: Settings) -> tuple[str, ...]:
+    """Keys of which a running server does not take the new value."""
+    return tuple(
+        f"{section}.{key}"
+        for section in type(new).model_fields
+        if section not in RELOADED
+        for key, value in getattr(new, section)
+        if value != getattr(getattr(old, section), key)
+    )
+
+
+def _refused(key: str, value: str, reason: str) -> ReloadReport:
+    return ReloadReport(problems=(SettingsProblem(key=key, value=value, reason=reason, source=""),))
 
 
 def _make_data_dir(path: Path) -> None:
@@ -185,11 +222,15 @@ def _tls_options(link: Link) -> TlsOptions:
     )
 
 
-def infobip_dialect(settings: Settings) -> InfobipDialect:
+def infobip_dialect(
+    settings: Settings, numbering: Numbering | None = None, pricing: Pricing | None = None
+) -> InfobipDialect:
     """Return the Infobip dialect as set; the simulator's own errors are GSM MAP errors."""
     wanted = settings.dialects.infobip
-    links = {name: LinkErrors(link.err_table, link.err_gsm) for name, link in settings.links.items()}
+    links = {name: LinkErrors(link.err_table, gsm=link.err == "gsm") for name, link in settings.links.items()}
     return InfobipDialect(
+        numbering,
+        pricing,
         links=links or {SIMULATOR_LINK: LinkErrors({}, gsm=True)},
         path_prefix=wanted.path_prefix,
         most_destinations=wanted.max_destinations,
@@ -221,24 +262,73 @@ def _http_tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
+def read_numbering_table(settings: Settings) -> Numbering | None:
+    """Return ``[numbering] file``, or the demo's small one; None without either.
+
+    Raises: Refused with file, line and reason.
+    """
+    return _read_table("numbering.file", settings.numbering.file, settings, "numbering.csv", read_numbering)
+
+
+def read_price_list(settings: Settings) -> Pricing:
+    """Return ``[pricing]``, or the demo's small list. Raises: Refused with file, line and reason."""
+    wanted = settings.pricing
+
+    def read(text: str) -> Pricing:
+        return read_pricing(text, wanted.default_price, wanted.currency)
+
+    found = _read_table("pricing.file", wanted.file, settings, "pricing.csv", read)
+    return found or Pricing(None, wanted.default_price, wanted.currency)
+
+
+def _read_table(
+    key: str, path: Path | None, settings: Settings, of_demo: str, read: Callable[[str], _Table]
+) -> _Table | None:
+    try:
+        if path is not None:
+            return read(path.read_text(encoding="utf-8"))
+        if settings.demo.enabled:
+            return read((files("kvitto") / "demo" / of_demo).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, BadTable) as wrong:
+        raise Refused("cannot_start", f"{key} = {path}: {wrong}") from None
+    return None
+
+
 # --- the server ----------------------------------------------------------------------------------------------------
 
 
 class App:
     """The whole server in one process. ``on_ready`` is called once it serves, with ``url`` and ``demo_keys`` known."""
 
-    def __init__(self, settings: Settings, clock: Clock, *, on_ready: "Callable[[App], None] | None" = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        *,
+        on_ready: "Callable[[App], None] | None" = None,
+        read_again: Callable[[], Settings] | None = None,
+    ) -> None:
+        """``read_again`` reads the settings anew for a reload; without it there is none."""
         self.settings = settings
+        self._read_again = read_again
         self.demo_keys: DemoKeys | None = None
-        self._clock = clock
+        self._clock = SteadyClock(clock)
         self._on_ready = on_ready
-        self._ids = IdMaker(clock)
-        self._dialects: tuple[Dialect, ...] = (SinchDialect(), infobip_dialect(settings), NinebitsDialect())
+        self._ids = IdMaker(self._clock)
+        self.numbering = read_numbering_table(settings)
+        self.pricing = read_price_list(settings)
+        self._dialects: tuple[Dialect, ...] = (
+            SinchDialect(),
+            infobip_dialect(settings, self.numbering, self.pricing),
+            NinebitsDialect(),
+        )
         self._lock: IO[str] | None = None
         self._store: Store | None = None
         self._dispatcher: Dispatcher | None = None
         self._http: Server | None = None
         self._health: Health | None = None
+        self._desk: Desk | None = None
+        self._reloader: Reloader | None = None
         self._stops: list[tuple[str, Callable[[], Awaitable[None]]]] = []
 
     @property
@@ -256,6 +346,8 @@ class App:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number, asked)
+        reloader = self._reloader = Reloader(self.settings.server.data_dir, self.reload, self._clock.now)
+        loop.add_signal_handler(signal.SIGHUP, reloader.ask)
         try:
             await self.start()
             if self._on_ready is not None:
@@ -280,8 +372,10 @@ class App:
             await self._start_demo(store)
             links = await self._start_simulator()
             outbox = self._start_callbacks(store)
+            await self._reroute(store, links)
             self._start_links(store, links)
             await self._start_http(store, outbox)
+            self._start_reloading()
         except OSError as wrong:  # a port that is taken, a certificate that is none
             await self.stop()
             raise Refused("cannot_start", str(wrong)) from wrong
@@ -313,16 +407,14 @@ class App:
     # --- one service after the other --------------------------------------------------------------------------------
 
     def _take_lock(self) -> None:
-        """One server per SQLite file: two would take back each other's claims (P6)."""
-        if self.settings.store.url.get_secret_value():
-            return
+        """One server per SQLite file: two would take back each other's claims (P6). The file tells who it is."""
         directory = self.settings.server.data_dir
         _make_data_dir(directory)
         try:
-            self._lock = (directory / LOCK_FILE).open("w", encoding="ascii")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = take_lock(directory)
         except BlockingIOError:
-            raise Refused("data_dir_in_use", f"another server runs on the data directory {directory}") from None
+            if not self.settings.store.url.get_secret_value():
+                raise Refused("data_dir_in_use", f"another server runs on the data directory {directory}") from None
         except OSError as wrong:
             raise StoreUnavailable(f"data directory {directory}: {wrong.strerror}") from wrong
 
@@ -389,11 +481,15 @@ class App:
         self._dispatcher = Dispatcher(store, configs, self._clock, stop_s=self.settings.server.stop_s * 0.6)
         self._dispatcher.start()
         self._stops.append(("links", self._dispatcher.stop))
+        rules = self._dispatcher.waits.rules
+        broom = Broom(store, self._clock, lambda: rules, self.settings.store.retention_days)
+        broom.start()
+        self._stops.append(("broom", broom.stop))
 
     async def _start_http(self, store: Store, outbox: Outbox) -> None:
         settings, dispatcher = self.settings, self._dispatcher
         assert dispatcher is not None
-        desk = Desk(
+        desk = self._desk = Desk(
             store,
             self._ids,
             route_for=route_rules(settings),
@@ -401,7 +497,9 @@ class App:
             on_work=dispatcher.wake,
             sessions=Sessions(store, self._clock),
         )
-        doors = Doors(self._dialects, desk, Authenticator(store, self._clock))
+        doors = Doors(
+            self._dialects, desk, Authenticator(store, self._clock), most_in_flight=settings.http.max_in_flight
+        )
         self._health = Health(store.check, self._troubles)
         self._health.open_on(doors.router)
         open_metrics(doors.router, partial(read_samples, store, dispatcher.status, outbox))
@@ -432,6 +530,54 @@ class App:
             raise Refused("address", f"cannot listen on {where}: {taken.strerror}") from None
         self._stops.append(("http", lambda: server.stop(settings.server.stop_s * 0.3)))
         _log().info("http.listening", url=self.url)
+
+    # --- other links and routes while it runs -------------------------------------------------------------------------
+
+    def _start_reloading(self) -> None:
+        if self._reloader is not None:
+            self._reloader.start()
+            self._stops.append(("reloader", self._reloader.stop))
+
+    async def reload(self) -> ReloadReport:
+        """Read the settings again and bring links and routes to what they say, or refuse and change nothing.
+
+        Binds of links that stay the same are not touched. Raises: StoreUnavailable when queued messages could not be
+        routed anew; links and routes are changed by then.
+        """
+        if self._read_again is None:
+            return _refused("", "", "this server cannot read its settings again")
+        try:
+            new = await asyncio.to_thread(self._read_again)
+        except SettingsError as wrong:
+            return ReloadReport(problems=wrong.problems)
+        if not new.links:
+            return _refused("links", "", "none is left; a running server keeps one or more")
+        store, dispatcher, desk = self._store, self._dispatcher, self._desk
+        assert store is not None
+        assert dispatcher is not None
+        assert desk is not None
+        try:
+            prepared = dispatcher.prepare([link_config(name, link, new) for name, link in new.links.items()])
+        except LinkUnusable as wrong:
+            return _refused(wrong.key, wrong.value, wrong.reason)
+        needs_restart = _needs_restart(self.settings, new)
+        self.settings = self.settings.model_copy(update={name: getattr(new, name) for name in RELOADED})
+        desk.set_routes(route_rules(new))
+        store.set_groups(_groups(new))
+        await dispatcher.change(prepared)
+        rerouted = await self._reroute(store, new.links)
+        dispatcher.wake()
+        return ReloadReport(**prepared.change._asdict(), needs_restart=needs_restart, rerouted=rerouted)
+
+    async def _reroute(self, store: Store, links: Mapping[str, Link]) -> int:
+        """Give what is queued for links that are gone to those that remain; returns how many messages."""
+        route_for = route_rules(self.settings) or (lambda number, account: ANY_LINK)
+        total = 0
+        while True:
+            moved = await store.reroute_messages(frozenset(links), route_for, REROUTED)
+            total += moved
+            if moved < REROUTED:
+                return total
 
     def _troubles(self) -> dict[str, str]:
         """Links without a bind, for ``/readyz``."""

@@ -19,7 +19,7 @@ from kvitto.telemetry import Samples
 __all__ = ["BACKLOG_S", "read_samples"]
 
 BACKLOG_S: Final = 5.0
-"""Seconds that the store may take to count what waits; after that the rest is shown without it."""
+"""Seconds that the store may take to count what it holds; after that the rest is shown without it."""
 
 _COUNTERS: Final = {
     "kvitto_link_throttles_total": "throttled",
@@ -48,7 +48,7 @@ _Read = list[tuple[tuple[str, ...], float]]
 
 async def read_samples(store: Store, links: Callable[[], Iterable[LinkStatus]], outbox: Outbox) -> Samples:
     """Read everything once. What the store cannot count now is left out. Raises: nothing."""
-    backlog = await _read_backlog(store)
+    backlog = await _read_stored(store)
     transactions, items = store.count_commits()
     return {
         **_of_links(list(links())),
@@ -57,6 +57,7 @@ async def read_samples(store: Store, links: Callable[[], Iterable[LinkStatus]], 
             (("delivered",), outbox.delivered),
             (("postponed",), outbox.postponed),
             (("given_up",), outbox.given_up),
+            (("untold",), outbox.dropped),
         ],
         "kvitto_callbacks_in_hand": [((), outbox.in_hand)],
         "kvitto_callbacks_given_back_total": [((), outbox.forgotten)],
@@ -67,12 +68,16 @@ async def read_samples(store: Store, links: Callable[[], Iterable[LinkStatus]], 
     }
 
 
-async def _read_backlog(store: Store) -> dict[str, _Read]:
+async def _read_stored(store: Store) -> dict[str, _Read]:
     try:
-        counts = await asyncio.wait_for(store.count_backlog(), BACKLOG_S)
+        async with asyncio.timeout(BACKLOG_S):
+            counts, counted = await store.count_backlog(), await store.count_links()
     except (StoreUnavailable, TimeoutError):
         return {}
-    return {metric: [((), counts[name])] for metric, name in _BACKLOG.items()}
+    return {
+        **{metric: [((), counts[name])] for metric, name in _BACKLOG.items()},
+        "kvitto_link_counted_total": [((one.link, one.group, one.name), one.value) for one in counted],
+    }
 
 
 def _of_links(links: list[LinkStatus]) -> dict[str, _Read]:

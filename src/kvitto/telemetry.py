@@ -52,6 +52,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "server.stopped": "everything is closed",
     "service.failed": "a service loop met something unforeseen; it goes on after a pause",
     "demo.account": "the demo account was made",
+    "settings.reloaded": "links and routes are as the configuration now says",
+    "settings.refused": "the configuration was read again and is wrong; the old one goes on",
     # HTTP
     "http.listening": "the port is open",
     "http.failed": "a request met a fault of ours and was answered 5xx",
@@ -71,6 +73,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "submit.postponed": "the SMSC refused a part for now; it stays queued",
     "submit.in_doubt": "written, not answered",
     "submit.answered_late": "an answer came after its time-out and was used all the same",
+    "query.answered": "the SMSC was asked for a message that had no receipt, and answered",
+    "query.failed": "the question could not be written",
     # Receipts
     "receipt.parked": "it matches nothing yet",
     "receipt.adopted": "it decided a part in doubt",
@@ -124,6 +128,9 @@ FIELDS: Final[Mapping[str, Shows]] = {
     "dialect": _P,
     # What happened
     "reason": _P,
+    "key": _P,
+    "value": _X,
+    "links": _P,
     "outcome": _P,
     "command": _P,
     "command_status": _P,
@@ -203,6 +210,12 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("kvitto_receipts_matched_total", "counter", "Receipts matched, by level (R26)", (*_LINK, "level")),
     Metric("kvitto_receipts_refused_total", "counter", "deliver_sm that could not be stored in time (R8)", _LINK),
     Metric("kvitto_incoming_total", "counter", "Incoming messages", _LINK),
+    Metric(
+        "kvitto_link_counted_total",
+        "counter",
+        "Parts and receipts of each link and its group since the database was made, over all nodes (R54)",
+        (*_LINK, "group", "what"),
+    ),
     Metric("kvitto_callback_attempts_total", "counter", "Callbacks posted"),
     Metric("kvitto_callbacks_total", "counter", "What attempts came to", ("outcome",)),
     Metric("kvitto_callbacks_in_hand", "gauge", "Callbacks in the sender's memory"),
@@ -215,7 +228,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("kvitto_store_transactions_total", "counter", "Transactions committed"),
     Metric("kvitto_store_items_total", "counter", "Things they stored; by transactions: the size of a group"),
 )
-"""All that ``/metrics`` shows; counters count since the start of the process. ``docs/metrics.md`` is made from it."""
+"""All that ``/metrics`` shows; counters count since the start of the process, or say otherwise. ``docs/metrics.md`` is
+made from it."""
 
 METRICS_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -257,8 +271,16 @@ _PAGE_HEAD: Final = """# Metrics
 
 `GET /metrics` answers in Prometheus' text format, on the port of the HTTP side and without credentials, as `/livez` and
 `/readyz` do: where customers reach that port, let a proxy keep the path to yourself. Nothing in it is a phone number, a
-text, an account or a secret ([promises](promises.md) P22). Counters begin at 0 with the process; what is read from the
-store (`pending`, `queued`, `in_doubt`, `parked`) is left out while the store cannot be read. R: [rules.md](rules.md).
+text, an account or a secret ([promises](promises.md) P22). Counters begin at 0 with the process, but for
+`kvitto_link_counted_total`: that one is as durable as what it counts. What is read from the store (it, `pending`,
+`queued`, `in_doubt`, `parked`) is left out while the store cannot be read. R: [rules.md](rules.md).
+
+In `kvitto_link_counted_total`, `what` is one of: `claimed`, `returned` and `submitted` (parts taken from the queue,
+given back unwritten, and the difference), `answers_ok`, `refused` (for good), `throttled` (0x58, 0x14), `postponed`
+(refused for now otherwise), `in_doubt` (R12), `receipts` (read), `receipts_` with what became of them (`matched`,
+`duplicate`, `conflict`, `late`, `adopted`, `parked`, `orphan`, `ambiguous`, `unparseable`, `assigned`),
+`receipts_level_1` to `receipts_level_4` (R26), `several_part_receipts` (R39). A parked receipt counts again when it
+finds its message or is given up.
 
 """
 

@@ -46,3 +46,28 @@ def test_all_scenarios_end_with_every_message_told_of_once(store, request):
         assert one["server_cpu_us"] > one["load_cpu_us"] > 0, one
         assert one["peak_rss_mib"] > 10
         assert (one["database_cpu_us"] is None) is (store == "sqlite")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def test_r60_a_storm_of_old_receipts_is_stored_matched_and_answered_while_submits_go_on(store, request):
+    if store == "postgresql":
+        request.getfixturevalue("postgres_cluster")  # Skips where PostgreSQL is left out on purpose.
+    command = ["bench.receipts", "--receipts", "3000", "--messages", "5000", "--notify", "final", "--store", store]
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.strip().splitlines()[-1])
+    assert [run["messages"] for run in told["runs"]] == [5000]
+    for run in told["runs"]:
+        assert run["storm"]["by_status"] == {"0x0": 3000}, "each was answered with 0, and none had to come again"
+        assert run["delivered"] == 3000
+        assert run["submits_timed_out"] == 0
+        assert run["storm"]["answer_p99_ms"] < 5000
+        assert run["storm"]["smsc_cpu_us"] < run["server_cpu_us"] / 2, "the SMSC must not be what is measured"

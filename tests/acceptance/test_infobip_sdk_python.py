@@ -194,6 +194,10 @@ def test_i1_a_session_opens_every_path(server):
     token = json.loads(body)["token"]
     for scheme in ("IBSSO", "Bearer"):
         assert ask(server, "GET", "/sms/1/logs?limit=1", Authorization=f"{scheme} {token}")[0] == 200
+    assert ask(server, "DELETE", "/auth/1/session", Authorization=f"IBSSO {token}")[0] == 204
+    until(lambda: ask(server, "GET", "/sms/1/logs", Authorization=f"IBSSO {token}")[0], lambda status: status == 401)
+    assert ask(server, "DELETE", "/auth/1/session")[0] == 204
+    assert ask(server, "GET", "/sms/1/logs?limit=1")[0] == 200, "the account's own token is no session"
     status, _, body = ask(server, "POST", "/auth/1/session", keys | {"password": "x"}, Authorization="")
     assert (status, json.loads(body)["requestError"]["serviceException"]["messageId"]) == (401, "UNAUTHORIZED")
 

@@ -357,10 +357,11 @@ class House:
         rows = await self.look(query)
         return [row[0] for row in rows] if len(names) == 1 else rows
 
-    async def callbacks(self, limit: int = 1000) -> list[Any]:
-        """Claim what is due to be posted."""
-        wants = [Want(one.endpoint, limit) for one in await self.store.due_endpoints(self.now)]
-        due: list[CallbackDue] = await self.store.claim_callbacks(self.now, wants)
+    async def callbacks(self, limit: int = 1000, now: int | None = None) -> list[Any]:
+        """Claim what is due to be posted, at the clock's time or another."""
+        at = self.now if now is None else now
+        wants = [Want(one.endpoint, limit) for one in await self.store.due_endpoints(at)]
+        due: list[CallbackDue] = await self.store.claim_callbacks(at, wants)
         return sorted(due, key=lambda one: (one.created_at, one.id))
 
     async def told(self) -> list[tuple[str, Status]]:

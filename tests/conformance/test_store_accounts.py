@@ -152,3 +152,17 @@ async def test_p21_no_read_shows_another_accounts_messages(house: House):
     assert await house.store.fetch_message(other.id, batch_id, number, first_final=True, now=house.now) is None
     assert await house.store.list_batches(other.id, BatchFilter(), 0, 10) == (0, [])
     assert await house.store.list_messages(other.id, MessageFilter(), 0, 10) == (0, [])
+
+
+async def test_a_session_ends_when_it_is_closed_and_other_tokens_stay(house: House):
+    store, account = house.store, house.account
+    await store.open_session(account.id, "a" * 64, house.now, house.now + 60_000)
+    await store.open_session(account.id, "b" * 64, house.now, house.now + 60_000)
+    await store.close_session("somebody else", "a" * 64)
+    assert await store.find_account(token_hash="a" * 64) is not None
+    await store.close_session(account.id, "a" * 64)
+    assert await store.find_account(token_hash="a" * 64) is None
+    assert await store.find_account(token_hash="b" * 64) is not None
+    await store.rotate_token(account.name, "c" * 64)
+    await store.close_session(account.id, "c" * 64)
+    assert await store.find_account(token_hash="c" * 64) is not None, "a token without an end is no session"

@@ -471,3 +471,28 @@ async def test_an_adopted_note_is_not_given_to_ordinary_messages(house: House):
     (message,) = await house.dispatch()
     await house.receipt_for(message)
     assert (await house.view(message)).notes is Note.NONE
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("claimed_again", [False, True])
+async def test_r45_a_resent_part_that_we_let_expire_is_corrected_by_the_receipt_of_its_first_submit(
+    house: House, parts: int, claimed_again: bool
+):
+    (message,) = await house.send(parts=parts, valid_s=100)
+    await house.claim()
+    keys = [PartKey(message, number) for number in range(1, parts + 1)]
+    for key in keys:
+        await house.fate(message, in_doubt=True, part=key.part_no)
+    assert await house.store.resend_in_doubt(keys, house.now) == parts
+    if claimed_again:
+        await house.claim()
+        for key in keys:
+            await house.fate(message, in_doubt=False, part=key.part_no)
+    house.clock.advance(101)
+    await house.store.end_overdue({}, house.now, 10)
+    assert await house.status(message) == (Status.EXPIRED, Reason.VALIDITY_LOCAL)
+    for key in keys:
+        await house.answer(message, f"id{key.part_no}", part=key.part_no)
+        await house.receive(build_receipt(f"id{key.part_no}"))
+    view = await house.view(message)
+    assert (view.status, view.notes) == (Status.DELIVERED, Note.LATE)

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import func, select
 
-from kvitto.core.model import Notify, ReceiptOutcome
+from kvitto.core.model import Notify, PartKey, ReceiptOutcome
 from kvitto.core.receipt import IdBase, LinkRules
 from kvitto.core.status import Note, Reason, Status
 from kvitto.store import schema as t
@@ -290,3 +290,44 @@ async def test_nothing_stays_of_a_parked_receipt_but_the_record(house: House):
     await house.receive(build_receipt("id1", to=await house.recipient(message)))
     await house.answer(message, "id1")
     assert await house.look(select(RECEIPT.parsed)) == [(None,)]
+
+
+@pytest.mark.parametrize("expired", [False, True])
+async def test_r33_r45_a_part_that_waits_to_be_sent_again_still_adopts_the_receipt_of_its_first_submit(
+    house: House, expired: bool
+):
+    message = await in_doubt(house, valid_s=50 if expired else 86_400)
+    assert await house.store.resend_in_doubt([PartKey(message, 1)], house.now) == 1
+    await house.receive(build_receipt("id1", to=await house.recipient(message)))
+    house.clock.advance(60)
+    await house.store.end_overdue({}, house.now, 10)
+    await house.store.retry_parked({}, house.now)
+    view = await house.view(message)
+    assert view.status is Status.DELIVERED
+    assert view.notes == (Note.ADOPTED | Note.LATE if expired else Note.ADOPTED)
+    assert await house.claim() == [], "no second SMS"
+    assert [row[0] for row in await parked(house)] == ["adopted"]
+
+
+async def test_r33_a_part_that_was_sent_again_is_not_adopted_by_the_receipt_of_its_first_submit(house: House):
+    message = await in_doubt(house)
+    await house.store.resend_in_doubt([PartKey(message, 1)], house.now)
+    await house.claim()
+    await house.receive(build_receipt("id1", to=await house.recipient(message)))
+    house.clock.advance(60)
+    await house.store.retry_parked({}, house.now)
+    assert (await house.status(message))[0] is Status.QUEUED
+
+
+@pytest.mark.parametrize("how", ["returned", "throttled"])
+async def test_r33_a_part_that_waits_for_another_reason_is_not_in_doubt(house: House, how: str):
+    (message,) = await house.send()
+    await house.claim()
+    if how == "returned":
+        await house.fate(message, in_doubt=False)
+    else:
+        await house.answer(message, status=0x58, retry_in_s=1000)
+    await house.receive(build_receipt("id1", to=await house.recipient(message)))
+    house.clock.advance(60)
+    await house.store.retry_parked({}, house.now)
+    assert (await house.status(message))[0] is Status.QUEUED

@@ -22,16 +22,28 @@ from kvitto.store.statements import ROWS_MARK, Statement, compile_for
 from kvitto.store.verbs import (
     accounts,
     admission,
+    bulks,
     callbacks,
     changes,
+    counting,
     dispatch,
     endpoints,
+    feed,
+    idempotency,
+    logs,
+    orphans,
     overdue,
+    plain_ends,
     queries,
     receipts,
     reconciliation,
     record,
     replays,
+    retention,
+    schedules,
+    search,
+    unread,
+    wholes,
 )
 from tests.support.postgres import PostgresCluster
 
@@ -190,7 +202,7 @@ def test_a_server_that_is_away_is_said_to_be_unavailable():
 
 def test_every_table_carries_the_account_and_instants_are_whole_milliseconds():
     for table in metadata.sorted_tables:
-        assert table.name in {"account", "sealed"} or "account_id" in table.c
+        assert table.name in {"account", "sealed", "link_counter", "link_state", "pulse"} or "account_id" in table.c
         for column in table.c:
             if column.name.endswith("_at") and (table.name, column.name) != ("account", "next_due_at"):
                 assert column.type.python_type is int
@@ -201,18 +213,43 @@ def test_every_table_carries_the_account_and_instants_are_whole_milliseconds():
 MODULES = (
     accounts,
     admission,
+    bulks,
     callbacks,
     changes,
+    counting,
     dispatch,
     endpoints,
+    feed,
+    idempotency,
+    logs,
+    orphans,
     overdue,
+    plain_ends,
     queries,
     receipts,
     reconciliation,
     record,
     replays,
+    retention,
+    schedules,
+    search,
+    unread,
+    wholes,
 )
-BIG = {"message", "part", "callback", "attempt", "receipt", "batch", "event", "parked_key", "feedback", "incoming"}
+BIG = {
+    "attempt",
+    "unread",
+    "idempotency",
+    "message",
+    "part",
+    "callback",
+    "receipt",
+    "batch",
+    "event",
+    "parked_key",
+    "feedback",
+    "incoming",
+}
 MAY_SCAN = {
     # Asked once, when an operator changes a rate or looks at the backlog: by a partial index, or not hot.
     "accounts._WAITING",

@@ -124,6 +124,12 @@ def test_every_setting_can_be_set_and_cleared(run):
         "rate": "0.5",
         "quota": "1000",
         "timezone": "Europe/Stockholm",
+        "retention_days": "14",
+        "callback_dialect": "ninebits",
+        "final_only": "true",
+        "late_corrections": "false",
+        "ack": "http",
+        "feed": "all",
     }
     before = run("account", "show", "shop", "--json").json
     changed = run("account", "set", "shop", *[f"{key}={value}" for key, value in values.items()], "--json").json
@@ -137,6 +143,12 @@ def test_every_setting_can_be_set_and_cleared(run):
         "rate": 0.5,
         "quota": 1000,
         "timezone": "Europe/Stockholm",
+        "retention_days": 14,
+        "callback_dialect": "ninebits",
+        "final_only": True,
+        "late_corrections": False,
+        "ack": "http",
+        "feed": "all",
     }
     assert run("account", "set", "shop", *[f"{key}=" for key in values], "--json").json == before
 
@@ -151,6 +163,10 @@ def test_every_setting_can_be_set_and_cleared(run):
         ("max_parts=0", "1 to 255"),
         ("quota=-1", "0 to"),
         ("timezone=Mars", "IANA"),
+        ("callback_dialect=telex", "infobip or ninebits or sinch"),
+        ("final_only=maybe", "yes or no"),
+        ("ack=loud", "body or http"),
+        ("feed=none", "all or unpushed or infobip_only"),
         ("default_from=TooLongForASender", "11 characters"),
         ("blocked_numbers=abc", "5 to 15 digits"),
         ("allow_callbacks_to=everywhere", "everywhere"),

@@ -16,7 +16,7 @@ from contextlib import closing
 import pytest
 
 from kvitto.app import DemoKeys
-from kvitto.cli.serve import curl_lines, ninebits_lines
+from kvitto.cli.serve import curl_lines, infobip_lines, ninebits_lines
 from tests.support.command import Served, kvitto, serving
 
 QUICK = {"KVITTO__SIMULATOR__DELAY_MIN_MS": "1", "KVITTO__SIMULATOR__DELAY_MAX_MS": "5"}
@@ -92,6 +92,10 @@ def test_the_printed_lines_do_what_they_say_when_pasted(data):
         done = subprocess.run(["bash", "-c", pasted], capture_output=True, text=True, timeout=30, check=True)
         ninebits = "\n".join(ninebits_lines(server.url, keys))
         fetched = subprocess.run(["bash", "-c", ninebits], capture_output=True, text=True, timeout=30, check=True)
+        infobip = "\n".join(infobip_lines(server.url, keys))
+        taken = subprocess.run(["bash", "-c", infobip], capture_output=True, text=True, timeout=30, check=True)
+    (result,) = json.loads(taken.stdout)["results"]
+    assert (result["to"], result["status"]["name"]) == ("46701740611", "DELIVERED_TO_HANDSET")
     (shown,) = json.loads(fetched.stdout)["data"]
     assert (shown["msisdn"], shown["status"], shown["dlvrd"]) == ("46701740611", "Delivered", "001")
     report, recipient = [json.loads(line) for line in done.stdout.split("\n") if line]

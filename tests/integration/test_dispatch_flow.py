@@ -168,9 +168,8 @@ async def test_r58_a_message_whose_validity_ends_in_the_queue_expires_and_is_not
         assert rig.record.submits == {}
 
 
-async def test_r12_a_link_that_chose_it_sends_doubtful_parts_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("kvitto.dispatch.waits.RESEND_AFTER_MS", 0)
-    rules = LinkRules(resend_in_doubt=True)
+async def test_r12_a_link_that_chose_it_sends_doubtful_parts_again(tmp_path: Path):
+    rules = LinkRules(resend_in_doubt=True, resend_after_s=0)
     async with open_rig(tmp_path, rules=rules, timers=Timers(response_s=0.1)) as rig:
         await rig.send("999000000050")
         await eventually(lambda: rig.record.submits.get("999000000050", 0) >= 2)

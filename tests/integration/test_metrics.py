@@ -64,6 +64,18 @@ async def test_what_is_shown_is_the_table_and_counts_what_happened(tmp_path: Pat
     assert values["kvitto_answers_total", (("class", "permanent"), main)] == 1
     assert values["kvitto_receipts_total", (main, ("outcome", "matched"))] == 3
     assert values["kvitto_receipts_matched_total", (("level", "1"), main)] == 3
+    counted = {
+        dict(labels)["what"]: value for (name, labels), value in values.items() if name == "kvitto_link_counted_total"
+    }
+    assert counted == {
+        "claimed": 4,
+        "submitted": 4,
+        "answers_ok": 3,
+        "refused": 1,
+        "receipts": 3,
+        "receipts_matched": 3,
+        "receipts_level_1": 3,
+    }
     assert values["kvitto_callbacks_total", (("outcome", "delivered"),)] == 4
     assert values["kvitto_callbacks_pending", ()] == values["kvitto_messages_queued", ()] == 0
     assert 0 < values["kvitto_store_transactions_total", ()] <= values["kvitto_store_items_total", ()]
@@ -83,6 +95,7 @@ async def test_what_the_store_cannot_count_is_left_out(tmp_path: Path, monkeypat
         "kvitto_parts_in_doubt",
         "kvitto_receipts_parked",
         "kvitto_callbacks_pending",
+        "kvitto_link_counted_total",
     }
 
 

@@ -194,6 +194,16 @@ def test_n3_2_scheduled_messages_are_seen_as_queued(server):
     assert shown["submit_date"] == sent["created_at"]
 
 
+def test_n10_9_an_end_goes_out_while_the_request_before_it_hangs(server):
+    with Sink() as slow:
+        slow.answer = lambda path, body: (
+            Reply(delay_s=8, body=ACKNOWLEDGED.body) if b"Dispatched" in body else ACKNOWLEDGED
+        )
+        client = client_of(server, callback_url=slow.url)
+        client.send("2348020000000")
+        slow.wait_for(lambda all: "Delivered" in of(all, "2348020000000"), within_s=6)
+
+
 def test_n5_4_a_2xx_without_the_body_is_no_acknowledgement_unless_the_account_says_so(server):
     with Sink() as strict, Sink() as easy:
         for one, settings in ((strict, {}), (easy, {"ack": "http"})):

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from kvitto.core.model import BatchReport, MessageView, Notify, PartKey
-from kvitto.core.receipt import LinkRules
+from kvitto.core.receipt import LinkRules, PartReceipts
 from kvitto.core.status import FINAL, Reason, Status
 from kvitto.store import schema as t
 from kvitto.store.verbs.changes import batch_key
@@ -177,12 +177,15 @@ async def test_p5_half_a_text_refused_for_now_ends_when_validity_does(house: Hou
     assert await house.claim() == []
 
 
-async def test_p5_one_part_delivered_and_one_silent_is_unknown(house: House):  # noqa: F811
+@pytest.mark.parametrize("each", [True, False])
+async def test_p5_one_part_delivered_and_one_silent_ends_by_what_is_known_of_the_smsc(house: House, each: bool):  # noqa: F811
     (message,) = await house.dispatch(parts=2, valid_s=VALID_S)
-    await house.receipt_for(message, part=1)
+    rules = LinkRules(part_receipts=PartReceipts.ALL if each else PartReceipts.AUTO)
+    await house.receipt_for(message, part=1, rules=rules)
     house.clock.advance(VALID_S + GRACE_S)
-    await sweep(house)
-    assert await house.status(message) == (Status.UNKNOWN, Reason.NO_RECEIPT)
+    await house.store.end_overdue({"link": rules}, house.now, 10)
+    ends = {True: (Status.UNKNOWN, Reason.NO_RECEIPT), False: (Status.DELIVERED, Reason.DELIVERED)}
+    assert await house.status(message) == ends[each]
 
 
 async def test_p5_a_receipt_within_the_wait_is_in_time(house: House):  # noqa: F811

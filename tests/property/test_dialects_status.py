@@ -98,7 +98,7 @@ PAIRS = [(first, other) for first in ENDS for other in ENDS if first is not othe
 @pytest.mark.parametrize("face", DIALECTS, ids=IDS)
 @pytest.mark.parametrize(("first", "other"), PAIRS)
 def test_p6_the_first_end_decides_and_callbacks_only_go_forward(face, first, other):
-    events = [
+    events: list[tuple[str, Event]] = [
         ("answer", ANSWER),
         ("enroute", ENROUTE),
         ("end", end(first)),

@@ -50,7 +50,7 @@ CORE = (
     "expire",
     "wait_over",
 )
-SEVERAL = ("answer", "refuse", "throttle", "enroute", "delivered", "failed", "unknown")
+SEVERAL = ("answer", "refuse", "throttle", "enroute", "delivered", "failed", "unknown", "settled")
 ENTERS = {
     Status.QUEUED: set(Status) - {Status.QUEUED},
     Status.DISPATCHED: {

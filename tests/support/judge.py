@@ -4,8 +4,9 @@ Four witnesses: the *ledger* (what the server said 2xx to), the *server* (its re
 in doubt), the *SMSC* (submits and answered receipts by number), the *sink* (every callback it took). ``gather`` asks
 the server, ``judge`` is plain set arithmetic over the four, and ``Verdict.explain`` says what is wrong in words.
 
-It supposes what the ledger's plan guarantees: every number is used once, every text is one part, and every message that
-reaches the SMSC is delivered.
+It supposes what the ledger's plan guarantees: every number is used once, and every message that reaches the SMSC is
+delivered. A text may have several parts: then each is counted by itself, and a message of which several parts were in
+doubt at once may stay listed as in doubt with its receipts kept, because none of them fits one part alone (R33).
 """
 
 import asyncio
@@ -53,7 +54,7 @@ class Verdict:
     lost: list[str]
     """Batches acknowledged with a 2xx that the server does not know, or not with all their numbers (P1)."""
     sent_twice: list[str]
-    """Numbers for which the SMSC accepted more than one submit (P6)."""
+    """Numbers of which the SMSC accepted a part more than once (P6)."""
     receipts_lost: list[str]
     """Numbers whose receipt was answered with 0 and that are not Delivered (P2)."""
     unsent_unlisted: list[str]
@@ -155,25 +156,32 @@ def list_in_doubt(server: ServerProcess) -> list[Mapping[str, Any]]:
 
 
 def judge(
-    entries: Collection[LedgerEntry], view: ServerView, smsc: SmscRecord, callbacks: Iterable[Mapping[str, Any]]
+    entries: Collection[LedgerEntry],
+    view: ServerView,
+    smsc: SmscRecord,
+    callbacks: Iterable[Mapping[str, Any]],
+    parts: Mapping[str, int] | None = None,
 ) -> Verdict:
-    """Compare the four witnesses. ``callbacks``: bodies that the sink took, in any order."""
+    """Compare the four witnesses. ``callbacks``: bodies that the sink took, in any order; ``parts``: those above 1."""
     statuses = view.statuses
-    submitted = set(smsc.submits)
+    sizes = parts or {}
+    long = {number for number, size in sizes.items() if size > 1}
+    submitted = _whole(smsc.submitted_parts, sizes)
+    answered = _whole(smsc.answered_parts, sizes)
     final = {number for number, status in statuses.items() if status in FINAL}
     open_ = set(statuses) - final - view.in_doubt
-    answered = set(smsc.answered)
+    lost = {number for number in answered if statuses.get(number) != "Delivered"} - (view.in_doubt & long - final)
     told = _told(callbacks)
     due = _due(view)
     return Verdict(
         lost=sorted(entry.batch_id for entry in entries if not _is_kept(entry, view)),
-        sent_twice=sorted(number for number, times in smsc.submits.items() if times > 1),
-        receipts_lost=sorted(number for number in answered if statuses.get(number) != "Delivered"),
+        sent_twice=sorted({number for (number, _), times in smsc.submitted_parts.items() if times > 1}),
+        receipts_lost=sorted(lost),
         unsent_unlisted=sorted(open_ - submitted),
-        unadopted=sorted(view.in_doubt & submitted - final),
+        unadopted=sorted(view.in_doubt & submitted - final - long),
         unfinished=sorted(open_),
         not_delivered=sorted(number for number in final & answered if statuses[number] != "Delivered"),
-        unknown_at_smsc=sorted(submitted - set(statuses)),
+        unknown_at_smsc=sorted(set(smsc.submits) - set(statuses)),
         callbacks_missing=sorted(due - set(told)),
         callbacks_invented=sorted(set(told) - due),
         in_doubt=sorted(view.in_doubt & set(statuses)),
@@ -182,6 +190,12 @@ def judge(
         acknowledged=sum(len(entry.recipients) for entry in entries),
         delivered=sum(status == "Delivered" for status in statuses.values()),
     )
+
+
+def _whole(seen: Mapping[tuple[str, int], int], sizes: Mapping[str, int]) -> set[str]:
+    """The numbers of which every part was seen."""
+    parts = Counter(number for number, _ in seen)
+    return {number for number, count in parts.items() if count >= sizes.get(number, 1)}
 
 
 def _is_kept(entry: LedgerEntry, view: ServerView) -> bool:
@@ -231,7 +245,7 @@ async def verdict_of(rig: Rig) -> Verdict:
     """Ask all four witnesses of a rig at rest."""
     doubts = list_in_doubt(rig.server)
     view = await gather(rig.server.port, rig.keys, doubts)
-    return judge(rig.ledger.entries(), view, rig.smsc.record, rig.sink.taken())
+    return judge(rig.ledger.entries(), view, rig.smsc.record, rig.sink.taken(), rig.ledger.parts)
 
 
 async def verdict_at_rest(rig: Rig, *, within_s: float = 60.0, quiet_s: float = 2.0) -> Verdict:

@@ -13,16 +13,22 @@ import random
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from kvitto.core.text import count_parts
 from tests.support.server import AccountKeys
 
 __all__ = ["Answered", "HttpClient", "Ledger", "LedgerEntry", "LoadPlan"]
 
 FIRST_NUMBER = 46_730_000_000
 REQUEST_S = 10.0
+SHORT_TEXT = "Your parcel is here"
+LONG_TEXTS = ("Your parcel is here. " * 12, "Your parcel is here. " * 20, "Ваша посылка здесь. " * 5)
+"""Two and three parts of the GSM alphabet, two of UCS-2."""
+SCHEDULED_MS = (300, 2_500)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +42,19 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
-    """What is posted: over how many connections, how many recipients at most, with a pause after each answer."""
+    """What is posted: over how many connections, how many recipients at most, with a pause after each answer.
+
+    Without more said: short texts, to be sent at once.
+    """
 
     connections: int = 8
     recipients_max: int = 6
     reports: tuple[str, ...] = ("per_recipient_final", "per_recipient_final", "full")
     pause_s: float = 0.0
+    long_share: float = 0.0
+    """Of batches whose text takes two parts or more."""
+    scheduled_share: float = 0.0
+    """Of batches with a ``send_at``, up to ``SCHEDULED_MS`` ahead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +125,8 @@ class Ledger:
         """HTTP status -> how many requests were answered with it instead of 201."""
         self.cut = 0
         """Requests whose connection was lost."""
+        self.parts: dict[str, int] = {}
+        """Recipient -> submit_sm that its text takes, for every number posted, acknowledged or not."""
         self._acknowledged = 0
         self._port, self._keys, self._callback_url = port, keys, callback_url
         self._plan = plan or LoadPlan()
@@ -208,8 +223,10 @@ class Ledger:
         """Post one batch; False if it was not taken."""
         recipients = [next(self._numbers) for _ in range(self._random.randint(1, self._plan.recipients_max))]
         report = self._random.choice(self._plan.reports)
-        batch = {"from": "Kvitto", "to": recipients, "body": "Your parcel is here", "delivery_report": report}
+        text = self._text()
+        batch = {"from": "Kvitto", "to": recipients, "body": text, "delivery_report": report, **self._schedule()}
         self.asked += len(recipients)
+        self.parts.update(dict.fromkeys(recipients, count_parts(text)))
         try:
             answered = await client.request("POST", "/batches", {**batch, "callback_url": self._callback_url})
         except ConnectionError:
@@ -223,3 +240,13 @@ class Ledger:
         os.fdatasync(file)
         self._acknowledged += len(recipients)
         return True
+
+    def _text(self) -> str:
+        long = self._plan.long_share and self._random.random() < self._plan.long_share
+        return self._random.choice(LONG_TEXTS) if long else SHORT_TEXT
+
+    def _schedule(self) -> dict[str, str]:
+        if not self._plan.scheduled_share or self._random.random() >= self._plan.scheduled_share:
+            return {}
+        send_at = datetime.now(UTC) + timedelta(milliseconds=self._random.randint(*SCHEDULED_MS))
+        return {"send_at": send_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}

@@ -5,26 +5,51 @@ servers are killed: what it accepted, which receipts were answered, and which ar
 """
 
 import asyncio
+import random
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kvitto.core.clock import SystemClock
 from kvitto.simulator import Simulator, SimulatorConfig
+from kvitto.simulator.receipts import part_mark
+from kvitto.smpp.events import Event, SubmitReceived
+from kvitto.smpp.spec import CommandStatus
 from tests.support.ledger import Ledger, LoadPlan
 from tests.support.server import AccountKeys, ServerProcess, link_settings, reserve_port
 from tests.support.sink import Sink
 
-__all__ = ["Rig", "SmscRecord", "SmscThread"]
+__all__ = ["Moods", "Rig", "SmscRecord", "SmscThread"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moods:
+    """How an SMSC behaves on a bad day. ``throttle_share``: of submits refused with 0x58.
+
+    ``cut_every_s``: shortest and longest time between two cuts of a connection in the middle of its work; None: never.
+    """
+
+    throttle_share: float = 0.0
+    cut_every_s: tuple[float, float] | None = None
 
 
 class SmscRecord:
     """What the SMSC saw, by destination; fulfils ``kvitto.simulator.Recorder``."""
 
     def __init__(self) -> None:
+        self.part = 1
+        """Of the submit that is being noted; ``MoodySmsc`` sets it."""
+        self.cuts = 0
         self.submits: Counter[str] = Counter()
         """submit_sm that came and were accepted."""
+        self.submitted_parts: Counter[tuple[str, int]] = Counter()
+        """The same by number and part."""
+        self.answered_parts: Counter[tuple[str, int]] = Counter()
+        """Receipts answered with status 0, by number and part."""
+        self._part_of: dict[tuple[str, str], int] = {}
         self.refused: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
         """Receipts written, repeats among them."""
@@ -37,8 +62,13 @@ class SmscRecord:
 
     def submit(self, destination: str, message_id: str, command_status: int) -> None:
         """See ``Recorder``."""
-        (self.refused if command_status else self.submits)[destination] += 1
         self.news += 1
+        if command_status:
+            self.refused[destination] += 1
+            return
+        self.submits[destination] += 1
+        self.submitted_parts[destination, self.part] += 1
+        self._part_of[destination, message_id] = self.part
 
     def receipt_sent(self, destination: str, message_id: str, tries: int) -> None:
         """See ``Recorder``."""
@@ -51,6 +81,7 @@ class SmscRecord:
             self.refused_receipts += 1
         else:
             self.answered[destination] += 1
+            self.answered_parts[destination, self._part_of.get((destination, message_id), 1)] += 1
         self.news += 1
 
     def bound(self, system_id: str, binds: int) -> None:
@@ -61,13 +92,60 @@ class SmscRecord:
         """See ``Recorder``: it is all in memory."""
 
 
+class MoodySmsc(Simulator):
+    """The simulator, which tells its record of parts, throttles and cuts connections as its moods say."""
+
+    def __init__(self, config: SimulatorConfig, record: SmscRecord, moods: Moods) -> None:
+        super().__init__(config, SystemClock(), record)
+        self._noted, self._moods = record, moods
+        self._chance = random.Random(config.seed)
+        self._cutter: asyncio.TimerHandle | None = None
+        self._open: set[Any] = set()
+
+    def on_events(self, bind: Any, events: Sequence[Event], now: float) -> None:
+        """See ``BindOwner``: one event after the other, so that the record knows which part is meant."""
+        self._open.add(bind)
+        for event in events:
+            if isinstance(event, SubmitReceived):
+                mark = part_mark(event.pdu)
+                self._noted.part = mark.number if mark else 1
+                if self._moods.throttle_share and self._chance.random() < self._moods.throttle_share:
+                    self._noted.submit(event.pdu.destination_addr, "", CommandStatus.ESME_RTHROTTLED)
+                    bind.session.answer_submit(event.pdu.sequence_number, CommandStatus.ESME_RTHROTTLED)
+                    continue
+            super().on_events(bind, [event], now)
+
+    def on_closed(self, bind: Any) -> None:
+        """See ``BindOwner``."""
+        self._open.discard(bind)
+        super().on_closed(bind)
+
+    def calm_down(self) -> None:
+        """No more cuts and throttles."""
+        self._moods = Moods()
+        if self._cutter is not None:
+            self._cutter.cancel()
+
+    def cut_on(self) -> None:
+        """Cut a connection, and again after a while."""
+        if self._moods.cut_every_s is None:
+            return
+        if self._open:
+            bind = self._chance.choice(list(self._open))
+            self._noted.cuts += 1
+            bind._transport.abort()
+        self._cutter = asyncio.get_running_loop().call_later(
+            self._chance.uniform(*self._moods.cut_every_s), self.cut_on
+        )
+
+
 class SmscThread:
     """The simulator in a thread. Use it as a context manager."""
 
-    def __init__(self, config: SimulatorConfig) -> None:
+    def __init__(self, config: SimulatorConfig, moods: Moods | None = None) -> None:
         self.record = SmscRecord()
         self._loop = asyncio.new_event_loop()
-        self._simulator = Simulator(config, SystemClock(), self.record)
+        self._simulator = MoodySmsc(config, self.record, moods or Moods())
         self._thread = threading.Thread(target=self._run, name="smsc", daemon=True)
         self._listening = threading.Event()
 
@@ -80,6 +158,14 @@ class SmscThread:
     def waiting(self) -> int:
         """Receipts that have yet to be sent."""
         return self._simulator.waiting
+
+    def calm_down(self) -> None:
+        """From now on an SMSC in a good mood."""
+        self._loop.call_soon_threadsafe(self._simulator.calm_down)
+
+    def call(self, what: Any, *arguments: Any) -> Any:
+        """Run ``await what(simulator, ...)`` in its loop."""
+        return asyncio.run_coroutine_threadsafe(what(self._simulator, *arguments), self._loop).result(10)
 
     def __enter__(self) -> "SmscThread":
         """Listen."""
@@ -99,6 +185,7 @@ class SmscThread:
         asyncio.set_event_loop(self._loop)
         self._loop.run_until_complete(self._simulator.start())
         self._listening.set()
+        self._loop.call_soon(self._simulator.cut_on)
         self._loop.run_forever()
         self._loop.close()
 
@@ -119,6 +206,7 @@ class Rig:
         delay_ms: tuple[float, float] = (0.0, 300.0),
         settings: Mapping[str, object] | None = None,
         plan: LoadPlan | None = None,
+        moods: Moods | None = None,
         seed: int = 1,
     ) -> None:
         """``delay_ms``: from a submit to its receipt. ``settings``: more for the server, by dotted key."""
@@ -132,7 +220,7 @@ class Rig:
             max_binds=binds * 4,
             seed=seed,
         )
-        self.smsc = SmscThread(config)
+        self.smsc = SmscThread(config, moods)
         self.sink = Sink(seed=seed)
         link = link_settings(config.port, window=window, binds=binds)
         waits = {"receipts.adopt_after_s": 1}

@@ -102,8 +102,8 @@ def _environment(settings: Mapping[str, object], data_dir: Path, config: Path) -
     """This process's, without settings of its own; the test's go by a file, as an operator's do."""
     _write_toml(config, settings)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("KVITTO__")}
-    source = str(ROOT / "src")
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [source, environment.get("PYTHONPATH", "")]))
+    paths = [str(ROOT / "src"), str(ROOT), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     return environment
 
 
@@ -139,10 +139,11 @@ class ServerProcess:
         self.port = port or reserve_port()
         self.data_dir = directory / "data"
         self.log_path = directory / "server.log"
+        self._dsn = dsn
         self.settings = {**(settings or {}), **({"store.url": dsn} if dsn else {})}
         self._config = directory / "kvitto.toml"
         self._environment = _environment(self.settings, self.data_dir, self._config)
-        self._arguments, self._wrapper = list(arguments), list(wrapper)
+        self._arguments, self.wrapper = list(arguments), list(wrapper)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __repr__(self) -> str:
@@ -161,7 +162,7 @@ class ServerProcess:
         """The process id of the server itself, also behind a wrapper."""
         if self._process is None or self._process.poll() is not None:
             raise ServerFailed(f"the server does not run\n{self.log_tail()}")
-        if not self._wrapper:
+        if not self.wrapper:
             return self._process.pid
         return next(iter(children_of(self._process.pid)), self._process.pid)
 
@@ -172,12 +173,18 @@ class ServerProcess:
 
     def start(self, *, within_s: float = READY_S) -> "ServerProcess":
         """Start it and wait for ``/readyz`` to say 200."""
+        self.launch()
+        self._wait_until_ready(within_s)
+        return self
+
+    def launch(self) -> None:
+        """Start it and wait for nothing."""
         if self.running:
             raise ServerFailed("the server runs already")
         own = ["serve", *self._options, "--port", str(self.port), *self._arguments]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._wrapper, *kvitto_command(), *own],
+                [*self.wrapper, *kvitto_command(), *own],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -185,8 +192,15 @@ class ServerProcess:
                 cwd=self.log_path.parent,
                 start_new_session=True,
             )
-        self._wait_until_ready(within_s)
-        return self
+
+    def configure(self, settings: Mapping[str, object]) -> None:
+        """Write another configuration file; the server knows of it when it starts or reads it again."""
+        self.settings = {**settings, **({"store.url": self._dsn} if self._dsn else {})}
+        _write_toml(self._config, self.settings)
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send the server itself a signal."""
+        os.kill(self.pid, number)
 
     def kill(self) -> None:
         """``kill -9`` of the process and whatever it started; returns when it is gone."""
@@ -209,6 +223,14 @@ class ServerProcess:
         if code:
             raise ServerFailed(f"ended with {code} after SIGTERM\n{self.log_tail()}")
         return time.monotonic() - began
+
+    def wait_for_death(self, *, within_s: float) -> int:
+        """Wait until it has died by itself; its return code. Raises: ServerFailed when it lives on."""
+        assert self._process is not None
+        try:
+            return self._process.wait(timeout=within_s)
+        except subprocess.TimeoutExpired:
+            raise ServerFailed(f"it lives on after {within_s:g} s\n{self.log_tail()}") from None
 
     def restart(self, *, within_s: float = READY_S) -> "ServerProcess":
         """Start it again on the same data and port; what still runs is killed first."""

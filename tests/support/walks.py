@@ -1,8 +1,9 @@
 """Random walks through the status machine, and what the rules say should come of them, told in other words (P4).
 
 A walk is a list of moves: (kind, part number). The moves are facts as links and time bring them; ``claim`` is what the
-store does between them. ``Oracle`` is a second, slower reading of docs/status.md section 2 and of R38, R40-R46: it
-keeps what each part was told and derives the rest. It shares no code with ``kvitto.core.status`` but its words.
+store does between them. ``Oracle`` is a second, slower reading of docs/status.md section 2 and of R38 to R46
+(``settled`` is R39's silence): it keeps what each part was told and derives the rest. It shares no code with
+``kvitto.core.status`` but its words.
 """
 
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from kvitto.core.status import (
     InDoubt,
     Message,
     PartRecord,
+    PartsSettled,
     PartState,
     Reason,
     ReceiptRead,
@@ -39,7 +41,7 @@ ON_THE_WAY = {
     "retrying_smsc": Reason.RETRYING_SMSC,
 }
 OF_A_PART = ("answer", "refuse", "throttle", "doubt", *ON_THE_WAY, *FINALS)
-OF_ALL = ("claim", "cancel", "expire", "wait_over")
+OF_ALL = ("claim", "cancel", "expire", "wait_over", "settled")
 KINDS = OF_A_PART + OF_ALL
 FAILING = frozenset({Status.FAILED, Status.EXPIRED, Status.DELETED, Status.REJECTED})
 
@@ -68,6 +70,7 @@ def event_of(step: Step) -> Event | None:
         "cancel": Withdrawn(at, Status.CANCELLED, Reason.CANCELLED),
         "expire": Withdrawn(at, Status.EXPIRED, Reason.VALIDITY_LOCAL),
         "wait_over": WaitOver(at),
+        "settled": PartsSettled(at),
     }
     return simple.get(kind)
 
@@ -132,6 +135,10 @@ class Oracle:
         elif kind == "wait_over":
             if self.status in (Status.QUEUED, Status.DISPATCHED):
                 self._go(Status.UNKNOWN)
+        elif kind == "settled":
+            whole = set(self._where) == {"smsc"} and Status.DELIVERED in self._ends and not self._failed
+            if whole and self.status in (Status.QUEUED, Status.DISPATCHED):
+                self._go(Status.DELIVERED)
         else:
             self._tell_part(kind, part)
             self._derive()

@@ -785,3 +785,14 @@ def test_the_store_may_leave_out_or_keep_what_it_refused():
 def _write(operation, batch):
     (route,) = [one for one in DIALECT.routes if one.path == V3]
     return route.write(operation, batch)
+
+
+def test_i6_the_short_way_of_answering_says_what_the_long_way_says():
+    body = v3(destinations=[{"to": ONE, "messageId": "a"}, {"to": TWO}], options={"includeSmsCountInResponse": True})
+    operation = read("POST", V3, body)
+    for abort in (None, Reason.NO_ROUTE):
+        short = _write(operation, stored(operation.submission, abort=abort))
+        nobody = frozenset({"nobody's"})  # an id that the store refused: the long way
+        long = _write(operation, stored(operation.submission, abort=abort)._replace(refused=nobody))
+        assert json.loads(short.body) == json.loads(long.body)
+        assert (short.status, short.content_type) == (long.status, long.content_type)

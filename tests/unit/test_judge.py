@@ -117,3 +117,47 @@ def test_every_list_but_in_doubt_counts_as_a_fault():
     }
     for name in [name for name, value in empty.items() if value == []]:
         assert Verdict(**{**empty, name: ["x"]}).good is (name == "in_doubt")
+
+
+# ---- texts in several parts
+
+
+def long_smsc(parts: int, *, answered: int, again: int | None = None) -> SmscRecord:
+    """An SMSC that took ``parts`` parts of 461, and whose receipts for the first ``answered`` were answered."""
+    record = smsc("462", "463")
+    for part in [*range(1, parts + 1), *([again] if again else [])]:
+        record.part = part
+        record.submit("461", f"id{part}", 0)
+    record.part = 1
+    for part in range(1, answered + 1):
+        record.receipt_sent("461", f"id{part}", 1)
+        record.receipt_answered("461", f"id{part}", 0)
+    return record
+
+
+def decide_long(status: str, record: SmscRecord, in_doubt: frozenset[str] = frozenset()) -> Verdict:
+    batches = {**BATCHES, "B1": {"461": status, "462": "Delivered"}}
+    callbacks = CALLBACKS if status == "Delivered" else CALLBACKS[1:]
+    view = ServerView(batches=batches, reports=REPORTS, in_doubt=in_doubt)
+    return judge(ENTRIES, view, record, callbacks, {"461": 3})
+
+
+def test_a_long_text_is_whole_when_every_part_is():
+    assert decide_long("Delivered", long_smsc(3, answered=3)).good
+
+
+def test_one_part_twice_is_twice_however_many_there_are():
+    assert set(decide_long("Delivered", long_smsc(3, answered=3, again=2)).faults) == {"sent_twice"}
+
+
+def test_all_parts_answered_and_not_delivered_is_a_lost_receipt():
+    assert "receipts_lost" in decide_long("Dispatched", long_smsc(3, answered=3)).faults
+
+
+def test_a_long_text_with_parts_in_doubt_may_keep_its_receipts_for_the_operator():
+    assert decide_long("Queued", long_smsc(3, answered=3), frozenset({"461"})).good
+    assert decide_long("Queued", long_smsc(1, answered=1), frozenset({"461"})).good
+
+
+def test_a_part_that_never_left_and_is_not_listed_is_silently_unsent():
+    assert "unsent_unlisted" in decide_long("Dispatched", long_smsc(2, answered=2)).faults

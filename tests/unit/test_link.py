@@ -30,6 +30,9 @@ class Listener:
     def on_received(self, connection: Any, pdus: Any) -> None:
         self.told.append(("received", pdus))
 
+    def on_query_answered(self, bind: Any, event: Any) -> None:
+        self.told.append(("query_answered", event))
+
     def on_ready(self) -> None:
         self.told.append(("ready", None))
 

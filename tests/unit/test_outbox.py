@@ -49,17 +49,16 @@ class ScriptedDialect:
     """Everything but 2xx is tried again after five seconds; 400 never."""
 
     callback_timeout_s = 7.0
+    supersedes = False
+    most_per_callback = 1
 
     def __init__(self) -> None:
         self.judged: list[tuple[int | None, float | None]] = []
         self.breaks_on: set[int] = set()
-
-    supersedes = False
-    most_per_callback = 1
-    untold: frozenset[int] = frozenset()
+        self.hushes: set[int] = set()
 
     def tells(self, due: CallbackDue, account: Account) -> bool:
-        return due.id not in self.untold
+        return due.id not in self.hushes
 
     def render(self, dues: Sequence[CallbackDue], account: Account) -> bytes:
         if self.breaks_on & {due.id for due in dues}:
@@ -449,6 +448,14 @@ async def test_a_callback_that_cannot_be_rendered_ends_and_does_not_stop_the_oth
     assert [(result.id, result.state) for result in bench.store.results()] == [(1, CallbackState.GIVEN_UP)]
 
 
+async def test_what_the_dialect_does_not_tell_is_done_without_a_call(make):
+    bench = make()
+    bench.dialect.hushes = {1}
+    await bench.take(due(1), due(2))
+    assert bench.client.bodies() == [b"{2}"]
+    assert [(result.id, result.state) for result in bench.store.results()] == [(1, CallbackState.DONE)]
+
+
 async def test_a_callback_of_an_unknown_dialect_waits_for_a_version_that_knows_it(make, clock):
     bench = make()
     await bench.take(due(1, dialect="telex"))
@@ -583,7 +590,7 @@ async def test_n5_2_a_retry_of_a_change_whose_message_has_ended_is_not_made(make
 
 async def test_n5_2_what_the_account_does_not_want_is_done_without_a_call(make):
     bench = make()
-    bench.dialect.untold = frozenset({1})
+    bench.dialect.hushes = {1}
     await bench.take(on_the_way(1, message="m"), due(2, message="m"))
     assert bench.client.bodies() == [b"{2}"]
     assert [(result.id, result.state, result.counts) for result in bench.store.results()] == [
@@ -683,7 +690,7 @@ async def test_p15_callbacks_of_one_message_never_share_a_call(make):
 
 async def test_one_that_is_not_told_does_not_travel_with_others(make):
     bench = bundling(make)
-    bench.dialect.untold = frozenset({2})
+    bench.dialect.hushes = {2}
     await bench.take(due(1), due(2), due(3))
     await bench.finish()
     assert bench.client.bodies() == [b"{1}{3}"]

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from kvitto.core.errors import SettingsError
-from kvitto.core.receipt import CommandClass, IdBase, LinkRules, MessageState
+from kvitto.core.receipt import CommandClass, IdBase, LinkRules, MessageState, PartReceipts
 from kvitto.settings import Bind, Settings, document, load
 from kvitto.settings.model import SECTIONS
 
@@ -277,6 +277,21 @@ def test_the_rules_of_a_link_follow_its_settings(toml):
     assert rules.template is not None
     assert rules.template.pattern == "(?P<id>\\d+)"
     assert str(rules.time_zone) == "Europe/Stockholm"
+
+
+def test_r44_a_link_may_wait_otherwise_than_the_others(toml):
+    config = toml(
+        "[receipts]\npark_s = 7\n[links.a]\nhost='x'\npark_s=8\ndlr_grace_s=9\nadopt_after_s=10\nadopt_within_s=11\n"
+        "part_receipts='one'\npart_wait_s=12\nmap_keep_days=13\nraw_keep_days=14\nresend_after_s=15\n"
+        "err='gsm'\nerr_table={'32'=5, '0x10'=6}\n[links.b]\nhost='x'\n"
+    )
+    settings = load(config=config, environ={})
+    rules, others = (settings.link_rules(settings.links[name]) for name in "ab")
+    assert (rules.park_s, others.park_s) == (8, 7)
+    assert (rules.dlr_grace_s, rules.adopt_after_s, rules.adopt_within_s) == (9, 10, 11)
+    assert (rules.part_receipts, rules.part_wait_s) == (PartReceipts.ONE, 12)
+    assert (rules.map_keep_s, rules.raw_keep_s) == (13 * 86_400, 14 * 86_400)
+    assert (rules.resend_after_s, rules.err_gsm, dict(rules.err_table)) == (15, True, {32: 5, 16: 6})
 
 
 # ---- the documentation ----

@@ -15,6 +15,7 @@ from kvitto.core.status import (
     MoveKind,
     Note,
     PartRecord,
+    PartsSettled,
     PartState,
     Reason,
     ReceiptRead,
@@ -275,3 +276,30 @@ def test_an_answer_to_a_lone_open_part_always_dispatches(state, reason):
         record = outcome.message
         assert (record.status, record.reason, record.since_at) == (Status.DISPATCHED, Reason.ACCEPTED, 9)
         assert (record.done_at, record.error, record.notes) == (None, NO_ERROR, Note.NONE)
+
+
+def settled(message, whole=False):
+    return apply(message, PartsSettled(500, whole))
+
+
+def parts_of(*ends):
+    """Parts that the SMSC has, each with its receipt or None."""
+    facts = [Answered(number, 1) for number in range(1, len(ends) + 1)]
+    receipts = [ReceiptRead(number, 10 + number, *end) for number, end in enumerate(ends, 1) if end is not None]
+    return after(written(len(ends)), *facts, *receipts)
+
+
+def test_r39_silence_after_a_delivered_part_delivers_the_text_with_a_note():
+    done = settled(parts_of(None, DELIVERED, DELIVERED)).message
+    assert (done.status, done.since_at, done.notes) == (Status.DELIVERED, 500, Note.PARTS_UNCONFIRMED)
+    assert settled(done).kind is MoveKind.KEEP
+
+
+@pytest.mark.parametrize("ends", [(None, None), (None, (Status.UNKNOWN, Reason.SMSC_UNKNOWN))])
+def test_r39_silence_without_a_delivered_part_says_nothing(ends):
+    assert settled(parts_of(*ends)).kind is MoveKind.KEEP
+
+
+def test_r39_where_one_receipt_is_all_an_unknown_end_is_the_texts():
+    done = settled(parts_of(None, (Status.UNKNOWN, Reason.SMSC_UNKNOWN)), whole=True).message
+    assert (done.status, done.notes) == (Status.UNKNOWN, Note.NONE)

@@ -83,7 +83,7 @@ def test_9bits_reports_can_be_fetched_as_well_and_are_the_same():
 
 def test_sinch_every_operation_of_the_page_is_there():
     templates = {(route.method, re.sub(r"{\w+}", "{}", route.path)) for route in ROUTES}
-    for operation in page("sinch", "delivery_reports_page")["operations"]:
+    for operation in page("sinch", "vendor_page")["operations"]:
         assert (operation["method"], re.sub(r"{\w+}", "{}", operation["path"])) in templates, operation["name"]
 
 
@@ -96,7 +96,7 @@ def facts_of(wish: str, kind: ContentKind) -> MessageView | BatchReport:
 
 @pytest.mark.parametrize("wish", ["summary", "full", "per_recipient", "per_recipient_final"])
 def test_sinch_each_delivery_report_value_makes_the_type_that_the_page_names(wish):
-    told = page("sinch", "delivery_reports_page")
+    told = page("sinch", "vendor_page")
     seen = []
     for kind in (ContentKind.TEXT, ContentKind.MEDIA):
         facts = facts_of(wish, kind)

@@ -8,7 +8,7 @@ import pytest
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.model import PartKey
 from kvitto.core.receipt import LinkRules
-from kvitto.dispatch.waits import BATCH, RESEND_AFTER_MS, Waits
+from kvitto.dispatch.waits import BATCH, Waits
 from kvitto.store.api import InDoubtPart
 from tests.support.clock import FakeClock
 from tests.support.rig import eventually
@@ -62,8 +62,8 @@ async def test_a_full_step_says_that_there_is_more(clock: FakeClock, overdue: in
 
 
 async def test_r12_only_a_link_that_chose_it_sends_doubtful_parts_again_and_only_after_a_while(clock: FakeClock):
-    old = InDoubtPart("old", 1, "acme", "b", "46", "risky", clock.now() - RESEND_AFTER_MS)
-    young = InDoubtPart("young", 1, "acme", "b", "46", "risky", clock.now() - RESEND_AFTER_MS + 1)
+    old = InDoubtPart("old", 1, "acme", "b", "46", "risky", clock.now() - 60_000)
+    young = InDoubtPart("young", 1, "acme", "b", "46", "risky", clock.now() - 60_000 + 1)
     store = Store()
     store.doubtful = [old, young]
     waits = make(store, clock, {"main": LinkRules(), "risky": LinkRules(resend_in_doubt=True)})

@@ -243,14 +243,15 @@ class Lane:
         return True
 
     def note_failure(self, now: int, error: str) -> bool:
-        """An attempt failed; returns whether its callbacks are held from now on."""
+        """An attempt failed; returns whether its callbacks are held from now on, or for another reason than before."""
         self.failed += 1
         self.last_failed_at = now
         self.last_error = error
         was_held, opened = self.held, self.watch.failed(now)
         if self.watch.is_over(now) and self.disabled_at is None:
             self.disable(now, DisabledWhy.FAILING, "nothing was taken for five days")
-        elif opened and not was_held:
+            return True
+        if opened and not was_held:
             self._told = ("open", f"{self.origin} fails: {error}; callbacks wait, one is tried now and then")
         return self.held and not was_held
 

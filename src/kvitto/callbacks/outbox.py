@@ -33,7 +33,7 @@ from kvitto.core.clock import Clock
 from kvitto.core.endpoint import DisabledWhy, secrets_of
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.ids import new_nonce
-from kvitto.core.model import Attempt, CallbackDue, CallbackResult, CallbackState, MessageView
+from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult, CallbackState, MessageView
 from kvitto.core.status import FINAL
 from kvitto.dialects.base import Dialect, RetryDecision
 from kvitto.store.api import Store
@@ -300,18 +300,16 @@ class Outbox:
             at = now + UNKNOWN_DIALECT_MS
             self._fail(job, now, None, CallbackState.PENDING, at, "unknown dialect", counts=False)
             return
-        untold = OVERTAKEN if due.overtaken and dialect.supersedes else OUTRUN if due.outrun else None
-        if untold is None and not dialect.tells(due, account):
-            untold = UNTOLD
-        if untold is not None:
-            self._settle(due, untold)
-            self._release(job)
-            return
-        dues: tuple[CallbackDue, ...] = (due,)
-        if dialect.most_per_callback > 1:
-            job.mates = take_mates(lane.waiting, due, dialect, account)
-            dues = (due, *(mate.due for mate in job.mates))
         try:
+            untold = _why_untold(due, dialect, account)
+            if untold is not None:
+                self._settle(due, untold)
+                self._release(job)
+                return
+            dues: tuple[CallbackDue, ...] = (due,)
+            if dialect.most_per_callback > 1:
+                job.mates = take_mates(lane.waiting, due, dialect, account)
+                dues = (due, *(mate.due for mate in job.mates))
             body = job.body = dialect.render(dues, account)
             secrets = secrets_of(lane.settings, account, now)
             fields = dialect.headers(due, body, account, secret=secrets[-1], nonce=new_nonce(), now=now)
@@ -573,6 +571,15 @@ class Outbox:
                 if lane is not None and not lane.listed:
                     self._list(lane)
             self._start_posts(self._clock.now())
+
+
+def _why_untold(due: CallbackDue, dialect: Dialect, account: Account) -> str | None:
+    """Why this need not be told, None when it is to be."""
+    if due.overtaken and dialect.supersedes:
+        return OVERTAKEN
+    if due.outrun:
+        return OUTRUN
+    return None if dialect.tells(due, account) else UNTOLD
 
 
 def _ends(earlier: CallbackDue, later: CallbackDue) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from kvitto import __version__
-from kvitto.cli import account, config, message, simulate
+from kvitto.cli import account, config, link, message, receipt, simulate
 from kvitto.cli.common import complain, exit_code_of
 from kvitto.cli.report import report, trace
 from kvitto.cli.send import send
@@ -32,6 +32,8 @@ cli.command()(send)
 cli.command()(report)
 cli.command()(trace)
 cli.add_typer(message.commands, name="message")
+cli.add_typer(receipt.commands, name="receipt")
+cli.add_typer(link.commands, name="link")
 cli.add_typer(simulate.commands, name="simulate")
 cli.add_typer(config.commands, name="config")
 cli.add_typer(config.database, name="db")

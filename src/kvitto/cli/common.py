@@ -39,6 +39,7 @@ __all__ = [
     "exit_code_of",
     "find_account",
     "iso",
+    "load_settings",
     "print_json",
     "print_pairs",
     "print_rows",
@@ -76,11 +77,16 @@ def read_settings(config: Path | None, data: Path | None, **overrides: object) -
 
     Raises: SettingsError.
     """
-    said = {key.replace("__", "."): value for key, value in overrides.items()}
-    settings = load(config=config, overrides={"server.data_dir": data, **said})
+    settings = load_settings(config, data, **overrides)
     log = settings.log
     telemetry.configure(level=log.level, format=log.format, mask_numbers=log.mask_numbers)
     return settings
+
+
+def load_settings(config: Path | None, data: Path | None, **overrides: object) -> Settings:
+    """As ``read_settings``, and leave the logs as they are. Raises: SettingsError."""
+    said = {key.replace("__", "."): value for key, value in overrides.items()}
+    return load(config=config, overrides={"server.data_dir": data, **said})
 
 
 @asynccontextmanager

@@ -96,21 +96,6 @@ def _read_rate(text: str) -> float:
     return float(text)
 
 
-def _read_word(*words: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"one of {', '.join(words)}")
-        return text
-
-    return read
-
-
-def _read_flag(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError("true or false")
-    return text == "true"
-
-
 DIALECTS: Final = tuple(sorted(one.name for one in pkgutil.iter_modules(kvitto.dialects.__path__) if one.ispkg))
 """Every dialect there is: a folder each, of its name."""
 
@@ -121,6 +106,21 @@ def _read_zone(text: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("a name of the IANA time zone database, such as Europe/Stockholm") from None
     return text
+
+
+def _read_word(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(" or ".join(words))
+        return text
+
+    return read
+
+
+def _read_switch(text: str) -> bool:
+    if text.lower() not in ("yes", "no", "true", "false"):
+        raise ValueError("yes or no")
+    return text.lower() in ("yes", "true")
 
 
 FIELDS: Final[dict[str, Field]] = {
@@ -143,30 +143,31 @@ FIELDS: Final[dict[str, Field]] = {
     ),
     "rate": Field("messages per second, first in first out; unset: no limit", "number", _read_rate),
     "quota": Field("messages that may still be sent; unset: no limit", "number", _read_whole(0, 10**15)),
-    "timezone": Field("local time of dialects that show one", "IANA name", _read_zone, "UTC"),
+    "retention_days": Field(
+        "days that finished batches are kept; unset: store.retention_days", "1 to 36500", _read_whole(1, 36_500)
+    ),
     "callback_dialect": Field(
         "in whose words callbacks are told; unset: those of the dialect a batch was sent in",
-        " | ".join(DIALECTS),
+        " or ".join(DIALECTS),
         _read_word(*DIALECTS),
     ),
-    "final_only": Field("tell ends alone, not what lies before them", "true | false", _read_flag, False),
+    "final_only": Field("tell ends only, nothing on the way", "yes or no", _read_switch, False),
     "late_corrections": Field(
-        "tell, and show, ends that a late receipt corrected; unset: the dialect's own choice",
-        "true | false",
-        _read_flag,
+        "tell when a late receipt corrects an end; unset: as the dialect does", "yes or no", _read_switch
     ),
     "ack": Field(
-        "what acknowledges a callback where a dialect asks for a body",
-        "body | http",
+        "what acknowledges a callback in a dialect that asks for a body",
+        "body or http",
         _read_word("body", "http"),
         "body",
     ),
     "feed": Field(
-        "which ended messages enter the one-time feed of reports",
-        "all | unpushed | infobip_only",
+        "which ends enter the one-time feed of reports",
+        "all, unpushed or infobip_only",
         _read_word("all", "unpushed", "infobip_only"),
         "unpushed",
     ),
+    "timezone": Field("local time of dialects that show one", "IANA name", _read_zone, "UTC"),
 }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import sys
+from functools import partial
 from typing import Annotated, Final
 
 import typer
@@ -12,9 +13,9 @@ from rich.panel import Panel
 from rich.text import Text
 
 from kvitto.app import App, DemoKeys
-from kvitto.cli.common import CLOCK, ConfigOption, DataOption, JsonOption, print_json, read_settings, say
+from kvitto.cli.common import CLOCK, ConfigOption, DataOption, JsonOption, load_settings, print_json, read_settings, say
 
-__all__ = ["curl_lines", "ninebits_lines", "serve"]
+__all__ = ["curl_lines", "infobip_lines", "ninebits_lines", "serve"]
 
 SWITCH_S: Final = 0.001
 """How long the event loop may keep the interpreter's lock while the writing thread waits for it: five times less than
@@ -37,10 +38,12 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Run the server: HTTP in, SMPP out, receipts back, callbacks out."""
-    settings = read_settings(config, data, http__host=host, http__port=port, demo__enabled=True if demo else None)
+    said = {"http__host": host, "http__port": port, "demo__enabled": True if demo else None}
+    settings = read_settings(config, data, **said)
     sys.setswitchinterval(SWITCH_S)
     gc.set_threshold(YOUNG_OBJECTS, 20, 100)
-    server = App(settings, CLOCK, on_ready=lambda app: _ready(app, as_json))
+    again = partial(load_settings, config, data, **said)
+    server = App(settings, CLOCK, on_ready=lambda app: _ready(app, as_json), read_again=again)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.run())
 
@@ -66,7 +69,13 @@ def _announce(app: App, as_json: bool) -> None:
 
 
 def _announce_demo(url: str, keys: DemoKeys) -> None:
-    pairs = [("Address", url), ("Service plan id", keys.service_plan_id), ("API token", keys.api_token)]
+    pairs = [
+        ("Address", url),
+        ("Service plan id", keys.service_plan_id),
+        ("API token", keys.api_token),
+        ("User name", keys.username),
+        ("Password", keys.password),
+    ]
     lines = [f"{name:<16} {value}" for name, value in pairs]
     if sys.stdout.isatty():
         Console(highlight=False).print(Panel(Text("\n".join(lines)), title="Kvitto", expand=False))
@@ -74,6 +83,9 @@ def _announce_demo(url: str, keys: DemoKeys) -> None:
         say("\n".join(lines))
     say("\nPaste these, one after the other (docs: " + url + "/docs):\n")
     for line in curl_lines(url, keys):
+        say(line + "\n")
+    say("The same account in the Infobip dialect:\n")
+    for line in infobip_lines(url, keys):
         say(line + "\n")
     say("The same account in the 9bits dialect:\n")
     for line in ninebits_lines(url, keys):
@@ -92,6 +104,20 @@ def curl_lines(url: str, keys: DemoKeys) -> list[str]:
         f"""BATCH=$(curl -s {base} {auth} {json_type} -d '{body}' | tee /dev/stderr | {find_id}); echo""",
         f"""sleep 1; curl -s "{base}/$BATCH/delivery_report?type=full" {auth}; echo""",
         f"""curl -s "{base}/$BATCH/delivery_report/{DEMO_NUMBERS[0]}" {auth}; echo""",
+    ]
+
+
+def infobip_lines(url: str, keys: DemoKeys) -> list[str]:
+    """Two lines to paste: send in the Infobip dialect, and take the report, which is there once."""
+    auth = f"-H 'Authorization: App {keys.api_token}'"
+    destinations = f'[{{"to":"{DEMO_NUMBERS[0]}"}}]'
+    text = '"content":{"text":"Your parcel is here"}'
+    body = f'{{"messages":[{{"sender":"Kvitto","destinations":{destinations},{text}}}]}}'
+    find_id = """sed 's/.*"bulkId":"\\([^"]*\\)".*/\\1/'"""
+    return [
+        f"""BULK=$(curl -s {url}/sms/3/messages {auth} -H 'Content-Type: application/json' -d '{body}' """
+        f"""| tee /dev/stderr | {find_id}); echo""",
+        f"""sleep 1; curl -s "{url}/sms/1/reports?bulkId=$BULK" {auth}; echo""",
     ]
 
 

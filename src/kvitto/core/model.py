@@ -153,6 +153,7 @@ class Account:
     """A customer: one service plan, one user, one quota. ``None`` settings are unset.
 
     ``rate``: messages per second, first in first out. ``quota``: messages that may still be sent.
+    ``retention_days``: how long finished batches are kept.
     ``disabled``: authenticated but refused. ``callback_secret``: in clear, for signing only; never shown or logged.
     ``callback_dialect``: in whose words callbacks are told; None: those of the dialect the batch was sent in.
     ``final_only``, ``late_corrections`` (None: the dialect's own choice): which changes are told.
@@ -176,6 +177,7 @@ class Account:
     rate: float | None = None
     quota: int | None = None
     timezone: str = "UTC"
+    retention_days: int | None = None
     created_at: int = 0
     callback_dialect: str | None = None
     final_only: bool = False
@@ -330,6 +332,7 @@ class ReceiptOutcome(StrEnum):
     ORPHAN = "orphan"
     AMBIGUOUS = "ambiguous"
     UNPARSEABLE = "unparseable"
+    ASSIGNED = "assigned"  # an operator said whose it is (R34)
 
 
 class MessageView(NamedTuple):

@@ -15,6 +15,7 @@ from kvitto.core.status import Reason, Status, StatusError
 
 __all__ = [
     "Cancel",
+    "CloseSession",
     "DryRun",
     "DryRunRecipient",
     "DryRunResult",
@@ -224,6 +225,13 @@ class OpenSession:
     lifetime_s: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseSession:
+    """End the session that ``token`` opened; any other token stays as it is. Result: None."""
+
+    token: str
+
+
 class Session(NamedTuple):
     """A token as good as the account's own, until ``expires_at``."""
 
@@ -248,4 +256,5 @@ Operation = (
     | FetchSchedule
     | Reschedule
     | OpenSession
+    | CloseSession
 )

@@ -203,13 +203,15 @@ class LinkRules:
         ``submit_id``, ``receipt_id``: how ids are written in responses and in receipts (R26).
         ``park_s``, ``map_keep_s``, ``raw_keep_s``, ``dlr_grace_s``: seconds an unmatched receipt is tried again (R33),
         a submitted id can be matched (R45), a raw PDU is kept (R25), a receipt is awaited after validity (R44).
+        ``query``, ``query_before_s``: ask the SMSC by query_sm that long before the wait for a receipt ends (R52).
         ``adopt_after_s``, ``adopt_within_s``: a receipt parked that long may be adopted by an in-doubt part whose
         submit is that near to its submit date (R33).
 
     Sending
         ``default_alphabet``, ``long``, ``sixteen_bit_reference``: docs/smpp.md 3.1, 3.3.
         ``short_code_ton``: type of number of senders of up to 6 digits (docs/smpp.md 3.4).
-        ``resend_in_doubt``: send again what was written and never answered; may deliver twice (R12).
+        ``resend_in_doubt``, ``resend_after_s``: send again what was written and never answered, that long after; may
+        deliver twice (R12).
         ``status_overrides``: command_status -> class, where this SMSC differs from docs/smpp.md 1.8.
 
     ``states`` is derived: every known stat word in upper case -> its row.
@@ -233,6 +235,8 @@ class LinkRules:
     map_keep_s: int = 30 * _DAY_S
     raw_keep_s: int = 30 * _DAY_S
     dlr_grace_s: int = 3_600
+    query: bool = False
+    query_before_s: int = 60
     adopt_after_s: int = 60
     adopt_within_s: int = 300
 
@@ -241,6 +245,7 @@ class LinkRules:
     sixteen_bit_reference: bool = False
     short_code_ton: int = 3
     resend_in_doubt: bool = False
+    resend_after_s: int = 60
     status_overrides: Mapping[int, CommandClass] = field(default_factory=dict)
 
     states: Mapping[str, StateRow] = field(init=False, repr=False, compare=False)

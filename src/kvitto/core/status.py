@@ -29,6 +29,7 @@ __all__ = [
     "Outcome",
     "PartRecord",
     "PartState",
+    "PartsSettled",
     "Reason",
     "ReceiptRead",
     "Refused",
@@ -228,7 +229,10 @@ class InDoubt(NamedTuple):
 
 
 class ReceiptRead(NamedTuple):
-    """A receipt for one part, as read (docs/smpp.md 2.3); ``status`` DISPATCHED when intermediate."""
+    """A receipt for one part, as read (docs/smpp.md 2.3); ``status`` DISPATCHED when intermediate.
+
+    ``whole``: this SMSC sends one receipt for all parts, so what it says is said of the message (R39).
+    """
 
     part_no: int
     at: int
@@ -239,6 +243,7 @@ class ReceiptRead(NamedTuple):
     net_type: int | None = None
     net_code: int | None = None
     adopted: bool = False
+    whole: bool = False
 
 
 class Withdrawn(NamedTuple):
@@ -256,7 +261,17 @@ class WaitOver(NamedTuple):
     accepted_is_final: bool = False
 
 
-Event = Answered | Refused | InDoubt | ReceiptRead | Withdrawn | WaitOver
+class PartsSettled(NamedTuple):
+    """No receipt has come for a while for a text of several parts (R39).
+
+    ``whole``: the SMSC is known to send one for all parts; else that is only what it looks like.
+    """
+
+    at: int
+    whole: bool = False
+
+
+Event = Answered | Refused | InDoubt | ReceiptRead | Withdrawn | WaitOver | PartsSettled
 
 
 # --- moves ---------------------------------------------------------------------------------------------------------
@@ -341,6 +356,8 @@ def apply(message: Message, event: Event) -> Outcome:
         return _withdraw(message, event)
     if isinstance(event, WaitOver):
         return _end_wait(message, event)
+    if isinstance(event, PartsSettled):
+        return _settle(message, event)
     old = message.parts[event.part_no - 1]
     part = _change_part(old, event)
     if part is None:  # the same again, an older one, or one that contradicts this part's end
@@ -352,7 +369,12 @@ def apply(message: Message, event: Event) -> Outcome:
         parts: tuple[PartRecord, ...] = (part,)
     else:
         parts = (*message.parts[: event.part_no - 1], part, *message.parts[event.part_no :])
-    outcome = _move(message, parts, _proposal(message.status, parts, part), event.at, part)
+    speaks_for_all = isinstance(event, ReceiptRead) and event.whole and event.status in FINAL
+    if speaks_for_all and all(one.state is not PartState.WAITING for one in parts):
+        to = _as_move(part)
+    else:
+        to = _proposal(message.status, parts, part)
+    outcome = _move(message, parts, to, event.at, part)
     if isinstance(event, ReceiptRead) and event.adopted:
         noted = outcome.message._replace(notes=outcome.message.notes | Note.ADOPTED)
         return outcome._replace(message=noted)
@@ -482,6 +504,23 @@ def _withdraw(message: Message, event: Withdrawn) -> Outcome:
     if not possible or message.status is not Status.QUEUED:
         return Outcome(message, MoveKind.KEEP, None)
     return _move(message, message.parts, Move(event.status, event.reason, None, _LOCAL_ERROR), event.at, None)
+
+
+def _settle(message: Message, event: PartsSettled) -> Outcome:
+    """R39: what the receipts of some parts say is taken for the whole, if the SMSC has all and none failed."""
+    parts = message.parts
+    ends = [part for part in parts if part.status in FINAL]
+    if (
+        message.status in FINAL
+        or any(part.state is not PartState.ACCEPTED or part.status in _FAILING for part in parts)
+        or not (event.whole or any(part.status is Status.DELIVERED for part in ends))
+        or not ends
+    ):
+        return Outcome(message, MoveKind.KEEP, None)
+    best = [part for part in ends if part.status is Status.DELIVERED] or ends
+    last = max(best, key=lambda part: (part.done_at or part.since_at, part.part_no))
+    note = Note.NONE if event.whole else Note.PARTS_UNCONFIRMED
+    return _move(message, parts, _as_move(last), event.at, None, note)
 
 
 def _end_wait(message: Message, event: WaitOver) -> Outcome:

@@ -149,6 +149,12 @@ class Pacer:
         """Whether a slowdown is in force, its silence or its recovery; as of the last question."""
         return self._slowdown is not None
 
+    def pace(self, now: float) -> tuple[float, float]:
+        """What holds now: (parts a second, 0 for no limit; seconds that the silence after a throttle still lasts)."""
+        self._refresh(now)
+        silent_s = 0.0 if self._slowdown is None else max(0.0, self._slowdown.until - now)
+        return (self._limit if silent_s or self._bucket is None else self._bucket.rate), silent_s
+
     def allowance(self, now: float, wanted: int) -> int:
         """How many of ``wanted`` parts may leave now."""
         if self._slowdown is not None:

@@ -9,23 +9,26 @@ no answer by then is in doubt, in the store (R12). Must not know: HTTP, callback
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 from kvitto.core.clock import Clock
+from kvitto.core.errors import Refused
 from kvitto.core.receipt import LinkRules
-from kvitto.dispatch.link import Bind, BindStatus, Link, LinkConfig
+from kvitto.dispatch.link import Bind, BindStatus, Link, LinkConfig, TlsOptions, adjustable, make_tls_context
 from kvitto.dispatch.parts import Outgoing
+from kvitto.dispatch.querying import Question, Questions
 from kvitto.dispatch.receiver import ANSWER_WITHIN_S, Receiver
 from kvitto.dispatch.submitter import Submitter
 from kvitto.dispatch.transport import SmppConnection
 from kvitto.dispatch.waits import Waits
-from kvitto.smpp.events import SubmitAnswered
+from kvitto.dispatch.watch import Watch
+from kvitto.smpp.events import QueryAnswered, SubmitAnswered
 from kvitto.smpp.pdus import DataSm, DeliverSm
 from kvitto.smpp.spec import status_name
 from kvitto.store.api import Store
 
-__all__ = ["Dispatcher", "Lane", "LinkStatus"]
+__all__ = ["Dispatcher", "Lane", "LinkChange", "LinkStatus", "LinkUnusable"]
 
 STOP_S: Final = 10.0
 """How long a stop waits for answers in flight (P28)."""
@@ -61,6 +64,14 @@ class Lane:
         self.submitter = Submitter(self.link, store, clock)
         self.receiver = Receiver(self.link, store, clock, answer_within_s=min(config.receipt_answer_s, ANSWER_WITHIN_S))
 
+        self.questions = Questions(self.link, store, clock)
+
+    def adjust(self, config: LinkConfig) -> None:
+        """Take other settings while the binds stand (``link.adjustable``)."""
+        self.link.adjust(config)
+        self.submitter.adjust()
+        self.receiver.adjust(min(config.receipt_answer_s, ANSWER_WITHIN_S))
+
     # --- what the link tells -----------------------------------------------------------------------------------------
 
     def on_answered(self, bind: Bind, answers: list[SubmitAnswered]) -> None:
@@ -68,16 +79,24 @@ class Lane:
         self.submitter.on_answered(bind, answers)
 
     def on_timed_out(self, tokens: list[object]) -> None:
-        """Submits got no answer in time."""
-        self.submitter.on_timed_out(tokens)
+        """Submits got no answer in time; a question without one is left to R44."""
+        submits = _submits(tokens)
+        if submits:
+            self.submitter.on_timed_out(submits)
+        else:
+            self.submitter.wake()
 
     def on_lost(self, bind: Bind, written: Sequence[object], unwritten: Sequence[Outgoing]) -> None:
         """A connection is gone."""
-        self.submitter.on_lost(written, unwritten)
+        self.submitter.on_lost(_submits(written), unwritten)
 
     def on_received(self, connection: SmppConnection, pdus: list[DeliverSm | DataSm]) -> None:
         """Receipts or messages came."""
         self.receiver.on_received(connection, pdus)
+
+    def on_query_answered(self, bind: Bind, event: QueryAnswered) -> None:
+        """The SMSC was asked for a message's end, and answered."""
+        self.questions.on_answered(bind, event)
 
     def on_ready(self) -> None:
         """There may be room again."""
@@ -88,15 +107,18 @@ class Lane:
     def start(self) -> None:
         """Connect and send. Bears being called twice."""
         self.submitter.start()
+        self.questions.start()
         self.link.start()
 
     async def stop(self, within_s: float) -> None:
         """Send nothing new, await what is in flight, unbind, store the rest. Bears early and double calls."""
         self.submitter.stop_claiming()
+        await self.questions.stop()
         await self._until(lambda: self.submitter.settled and not self.link.in_flight(), within_s)
         await self.link.stop()
         await self._until(lambda: self.submitter.settled and self.receiver.settled, FLUSH_S)
         self.submitter.close()
+        self.questions.close()
 
     async def _until(self, done: Callable[[], bool], within_s: float) -> None:
         """Wait until ``done``, which is asked after everything that can change it, at most ``within_s``."""
@@ -146,6 +168,7 @@ class Lane:
             "late_answers": out.late_answers,
             "throttled": self.link.throttles,
             "reconnects": self.link.reconnects,
+            "queries": self.questions.asked,
             **{f"answers_{kind.value}": count for kind, count in out.answers_by_class.items()},
             **{f"answered_{status_name(status)}": count for status, count in out.answers_by_status.items()},
             "receipts": back.receipts,
@@ -156,24 +179,80 @@ class Lane:
         }
 
 
+def _submits(tokens: Sequence[object]) -> list[object]:
+    """Without the questions among them, which nobody is in doubt about."""
+    return [token for token in tokens if type(token) is not Question]
+
+
+class LinkUnusable(Refused):
+    """A link that cannot be built, because a TLS file of it cannot be used: ``key`` and ``value`` say which."""
+
+    def __init__(self, key: str, value: str, reason: str) -> None:
+        super().__init__("link", f"{key} = {value}: {reason}", field=key)
+        self.key = key
+        self.value = value
+        self.reason = reason
+
+
+def _unusable_file(config: LinkConfig) -> tuple[str, str]:
+    """Which of a link's TLS files is the one: (setting, path)."""
+    tls = config.tls or TlsOptions()
+    try:
+        make_tls_context(replace(tls, cert_file="", key_file=""))
+    except OSError:
+        return "tls_ca_file", tls.ca_file
+    return "tls_certificate", tls.cert_file
+
+
+class LinkChange(NamedTuple):
+    """What other settings make of the links that run: names, each in one of the four. See ``Dispatcher.prepare``.
+
+    ``adjusted``: new settings, and the binds stand. ``made_anew``: its binds end in order and new ones are made.
+    """
+
+    kept: tuple[str, ...]
+    adjusted: tuple[str, ...]
+    made_anew: tuple[str, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+class _Prepared(NamedTuple):
+    change: LinkChange
+    configs: Mapping[str, LinkConfig]
+    lanes: Mapping[str, Lane]
+
+
 class Dispatcher:
     """All links; a service.
 
-    ``links``: their settings, names distinct. Raises: OSError, ssl.SSLError when a link's TLS files cannot be used.
+    ``links``: their settings, names distinct. Raises: LinkUnusable when a link's TLS files cannot be used.
     """
 
     def __init__(self, store: Store, links: Iterable[LinkConfig], clock: Clock, *, stop_s: float = STOP_S) -> None:
-        self.lanes = {config.name: Lane(config, store, clock) for config in links}
-        rules: dict[str, LinkRules] = {name: lane.link.rules for name, lane in self.lanes.items()}
-        self.waits = Waits(store, clock, rules)
+        self._store = store
+        self._clock = clock
+        self.lanes = {config.name: self._lane(config) for config in links}
+        self._rules: dict[str, LinkRules] = {name: lane.link.rules for name, lane in self.lanes.items()}
+        self._leaving: list[Lane] = []
+        self.waits = Waits(store, clock, self._rules)
+        self.watch = Watch(store, clock, lambda: [lane.link for lane in [*self.lanes.values(), *self._leaving]])
         self._stop_s = stop_s
         self._running = False
         self._woken = False
+
+    def _lane(self, config: LinkConfig) -> Lane:
+        try:
+            return Lane(config, self._store, self._clock)
+        except OSError as wrong:  # ssl.SSLError is one
+            key, value = _unusable_file(config)
+            raise LinkUnusable(f"links.{config.name}.{key}", value, f"cannot be used: {wrong}") from wrong
 
     def start(self) -> None:
         """Connect every link and begin. Bears being called twice."""
         self._running = True
         self.waits.start()
+        self.watch.start()
         for lane in self.lanes.values():
             lane.start()
 
@@ -184,6 +263,62 @@ class Dispatcher:
         self._running = False
         await self.waits.stop()
         await asyncio.gather(*(lane.stop(self._stop_s) for lane in self.lanes.values()))
+        await self.watch.stop()
+
+    # --- other links, while it runs ----------------------------------------------------------------------------------
+
+    def prepare(self, links: Iterable[LinkConfig]) -> _Prepared:
+        """Work out what these settings change; nothing is changed yet. Raises: LinkUnusable."""
+        configs = {config.name: config for config in links}
+        kept: list[str] = []
+        adjusted: list[str] = []
+        anew: list[str] = []
+        for name, lane in self.lanes.items():
+            new = configs.get(name)
+            if new is not None:
+                same, soft = new == lane.link.config, adjustable(lane.link.config, new)
+                (kept if same else adjusted if soft else anew).append(name)
+        change = LinkChange(
+            kept=tuple(kept),
+            adjusted=tuple(adjusted),
+            made_anew=tuple(anew),
+            added=tuple(name for name in configs if name not in self.lanes),
+            removed=tuple(name for name in self.lanes if name not in configs),
+        )
+        lanes = {name: self._lane(configs[name]) for name in (*change.added, *change.made_anew)}
+        return _Prepared(change, configs, lanes)
+
+    async def change(self, prepared: _Prepared) -> None:
+        """Bring the links to what ``prepare`` worked out; returns when links that leave have finished.
+
+        What leaves stops as at the end of the process: nothing new is claimed, answers in flight are awaited, what has
+        none is in doubt (R12). New binds of a link that is made anew begin after its old ones have ended.
+        """
+        change, configs, lanes = prepared
+        for name in change.adjusted:
+            self.lanes[name].adjust(configs[name])
+        leaving = {name: self.lanes.pop(name) for name in (*change.removed, *change.made_anew)}
+        self._leaving = list(leaving.values())
+        self._rules.update({name: config.rules for name, config in configs.items()})
+        for name in change.removed:
+            del self._rules[name]
+        for name in change.added:
+            self._begin(lanes[name])
+        try:
+            await asyncio.gather(*(self._replace(lane, lanes.get(name)) for name, lane in leaving.items()))
+        finally:
+            self._leaving = []
+
+    async def _replace(self, old: Lane, new: Lane | None) -> None:
+        await old.stop(self._stop_s)
+        if new is not None:
+            self._leaving.remove(old)
+            self._begin(new)
+
+    def _begin(self, lane: Lane) -> None:
+        self.lanes[lane.link.name] = lane
+        if self._running:
+            lane.start()
 
     def wake(self) -> None:
         """Batches have been stored: look into the queues, once in this turn of the loop. Cheap; never waits."""

@@ -14,7 +14,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
@@ -36,6 +36,7 @@ from kvitto.smpp.events import (
     LinkDead,
     NackReceived,
     OutbindReceived,
+    QueryAnswered,
     RequestTimedOut,
     StrayResponse,
     SubmitAnswered,
@@ -55,6 +56,7 @@ __all__ = [
     "LinkConfig",
     "LinkListener",
     "TlsOptions",
+    "adjustable",
     "make_tls_context",
 ]
 
@@ -134,6 +136,29 @@ class LinkConfig:
     rules: LinkRules = field(default_factory=LinkRules)
 
 
+_ADJUSTABLE: Final = (
+    "window",
+    "rate",
+    "connect_s",
+    "reconnect_min_s",
+    "reconnect_max_s",
+    "late_response_s",
+    "receipt_answer_s",
+    "throttle_pause_s",
+    "timers",
+    "rules",
+)
+
+
+def adjustable(old: LinkConfig, new: LinkConfig) -> bool:
+    """Whether a link can go from ``old`` to ``new`` with its binds standing (``Link.adjust``).
+
+    ``late_response_s`` holds for connections made afterwards; more binds are added, fewer are not taken away.
+    """
+    same = {name: getattr(old, name) for name in _ADJUSTABLE}
+    return replace(new, **same, binds=old.binds) == old and new.binds >= old.binds
+
+
 class BindStatus(NamedTuple):
     """One bind as an operator sees it; ``in_flight``: submit_sm not yet answered."""
 
@@ -158,6 +183,9 @@ class LinkListener(Protocol):
     def on_received(self, connection: SmppConnection, pdus: "list[DeliverSm | DataSm]") -> None:
         """Receipts or messages came, to be answered after the commit (R8)."""
 
+    def on_query_answered(self, bind: "Bind", event: QueryAnswered) -> None:
+        """A query_sm was answered (R52)."""
+
     def on_ready(self) -> None:
         """There may be more room than before: a bind stands, or its peer reads again."""
 
@@ -177,12 +205,12 @@ class Link:
         self.throttles = 0
         self.stopping = False
         self.tls = None if config.tls is None else make_tls_context(config.tls)
-        modes = (
+        self._modes = (
             [BindMode.TRANSCEIVER]
             if config.bind is BindStyle.TRANSCEIVER
             else [BindMode.TRANSMITTER, BindMode.RECEIVER]
         )
-        self.binds = [Bind(self, mode) for _ in range(config.binds) for mode in modes]
+        self.binds = [Bind(self, mode) for _ in range(config.binds) for mode in self._modes]
         self.senders = [bind for bind in self.binds if bind.mode is not BindMode.RECEIVER]
         self.log = get_logger(link=self.name)
 
@@ -233,6 +261,21 @@ class Link:
         """Begin to connect. Bears being called twice."""
         self.stopping = False
         for bind in self.binds:
+            bind.start()
+
+    def adjust(self, config: LinkConfig) -> None:
+        """Take other settings while the binds stand: those of which ``adjustable`` is true."""
+        before, self.config, self.rules = self.config, config, config.rules
+        if (config.rate, config.throttle_pause_s) != (before.rate, before.throttle_pause_s):
+            self.pacer = Pacer(config.rate, self.clock.monotonic(), config.throttle_pause_s)
+        for bind in self.binds:
+            if bind.connection is not None:
+                bind.connection.session.window = config.window
+                bind.connection.session.timers = config.timers
+        more = [Bind(self, mode) for _ in range(config.binds - before.binds) for mode in self._modes]
+        self.binds += more
+        self.senders += [bind for bind in more if bind.mode is not BindMode.RECEIVER]
+        for bind in more:
             bind.start()
 
     async def stop(self) -> None:
@@ -452,6 +495,8 @@ class Bind:
         match event:
             case BindAnswered():
                 self._on_bind_answered(event)
+            case QueryAnswered():
+                self._link.listener.on_query_answered(self, event)
             case OutbindReceived():
                 log.info("link.outbind")
                 self._on_outbind()

@@ -73,6 +73,10 @@ class Receiver:
         self.by_outcome: dict[ReceiptOutcome, int] = dict.fromkeys(ReceiptOutcome, 0)
         self.by_level: dict[int, int] = {}
 
+    def adjust(self, answer_within_s: float) -> None:
+        """Another time within which what comes from now on is answered."""
+        self._within_s = answer_within_s
+
     @property
     def settled(self) -> bool:
         """Whether everything received has been answered."""
@@ -165,7 +169,7 @@ class Receiver:
         self._open.discard(batch)
         error = None if future.cancelled() else future.exception()
         if future.cancelled() or isinstance(error, StoreUnavailable):
-            self._answer(batch.asking, _SEND_AGAIN, "not stored")
+            self._answer(batch.asking, _SEND_AGAIN, f"not stored: {error or 'the store stops'}")
         elif error is not None:
             self._failed(batch, error)
         else:

@@ -94,6 +94,12 @@ class Submitter:
         if self._poll is None:
             self._poll = asyncio.create_task(self._look_regularly(), name=f"submitter {self._link.name}")
 
+    def adjust(self) -> None:
+        """The link has other rules: parts are written by them from the next claim on."""
+        self._maker = PartMaker(self._link.rules)
+        self._overrides = _overrides(self._link.rules)
+        self.wake()
+
     def stop_claiming(self) -> None:
         """Take nothing new; what is claimed and not written goes back to the queue. Bears early and double calls."""
         self._open = False

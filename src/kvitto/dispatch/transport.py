@@ -96,6 +96,11 @@ class SmppConnection(asyncio.Protocol):
         )
         self._wrote()
 
+    def enquire_link(self) -> None:
+        """Ask at once whether the peer lives: ``EnquireAnswered`` follows, or ``LinkDead``. Raises: NotAllowed."""
+        self.session.enquire_link(self._clock.monotonic())
+        self._wrote()
+
     def submit_many(self, messages: Iterable[tuple[SubmitSm, object]]) -> None:
         """Send messages, each with its token. The caller keeps to ``session.free_window`` and looks at ``writable``.
 

@@ -21,20 +21,16 @@ __all__ = ["Waits"]
 EVERY_S: Final = 1.0
 BATCH: Final = 500
 """Messages ended in one transaction: a crowd of them must not hold up receipts and answers for long."""
-RESEND_AFTER_MS: Final = 60_000
-"""How long a part stays in doubt before a link with ``resend_in_doubt`` sends it again: a late answer (R7) or a
-receipt (R33) that comes meanwhile saves the second SMS."""
 
 
 class Waits:
-    """Runs the waits of all links. ``rules``: by link name."""
+    """Runs the waits of all links. ``rules``: by link name, and may change while it runs."""
 
     def __init__(self, store: Store, clock: Clock, rules: Mapping[str, LinkRules], *, every_s: float = EVERY_S) -> None:
         self._store = store
         self._clock = clock
-        self._rules = rules
+        self.rules = rules
         self._every_s = every_s
-        self._resending = [name for name, link_rules in rules.items() if link_rules.resend_in_doubt]
         self._task: asyncio.Task[None] | None = None
         self._log = get_logger()
         self.ended = 0
@@ -57,18 +53,19 @@ class Waits:
         """Do what is due now; whether there was more than one transaction takes. Raises: StoreUnavailable."""
         now = self._clock.now()
         ended, retried = await asyncio.gather(
-            self._store.end_overdue(self._rules, now, BATCH), self._store.retry_parked(self._rules, now)
+            self._store.end_overdue(self.rules, now, BATCH), self._store.retry_parked(self.rules, now)
         )
         self.ended += ended
         self.retried += retried
-        for link in self._resending:
-            await self._resend(link, now)
+        for link, rules in list(self.rules.items()):
+            if rules.resend_in_doubt:
+                await self._resend(link, now - rules.resend_after_s * 1000, now)
         return ended >= BATCH or retried >= BATCH
 
-    async def _resend(self, link: str, now: int) -> None:
+    async def _resend(self, link: str, written_before: int, now: int) -> None:
         """R12: this link's operator accepts that somebody may get a text twice."""
         doubtful = await self._store.list_in_doubt(link)
-        keys = _old_enough(doubtful, now)
+        keys = _old_enough(doubtful, written_before)
         if keys:
             self.resent += await self._store.resend_in_doubt(keys, now)
 
@@ -84,5 +81,5 @@ class Waits:
             await asyncio.sleep(0 if more else self._every_s)
 
 
-def _old_enough(doubtful: Sequence[InDoubtPart], now: int) -> list[PartKey]:
-    return [PartKey(part.message_id, part.part_no) for part in doubtful if part.written_at <= now - RESEND_AFTER_MS]
+def _old_enough(doubtful: Sequence[InDoubtPart], written_before: int) -> list[PartKey]:
+    return [PartKey(part.message_id, part.part_no) for part in doubtful if part.written_at <= written_before]

@@ -14,7 +14,7 @@ from itertools import repeat
 from typing import Final, NamedTuple
 
 from kvitto.core.ids import first_message_id, message_ids
-from kvitto.core.model import Account, Batch, Content, ContentKind, NewBatch, NewMessage, Notify, Own, Submission
+from kvitto.core.model import Account, Batch, Content, ContentKind, Feed, NewBatch, NewMessage, Notify, Own, Submission
 from kvitto.core.msisdn import clean
 from kvitto.core.operations import DryRunRecipient, DryRunResult
 from kvitto.core.status import Reason
@@ -31,6 +31,13 @@ Parameters = Mapping[str, Mapping[str, str]]
 
 _DEFAULT: Final = "default"
 _ONE_PART_ANYHOW: Final = 70
+
+
+_FEEDS: Final[Mapping[tuple[str, Feed], Feed]] = {
+    ("all", Feed.PUSHED): Feed.OWN,
+    ("infobip_only", Feed.OTHER): Feed.NEVER,
+}
+"""What the account's rule makes of a message's way to the feed (docs/status.md 8); all others stay."""
 
 
 class Denial(NamedTuple):
@@ -87,7 +94,7 @@ def plan(
         submission.feedback,
         submission.extra,
         submission.client_id,
-        submission.feed,
+        _FEEDS.get((account.feed, submission.feed), submission.feed),
         submission.window,
         None,
         account.callback_dialect,
@@ -229,7 +236,7 @@ def _by_number(parameters: Parameters) -> Parameters:
 def _further_texts(
     more: Sequence[Submission], told: Sequence[Notify], account: Account, now: int
 ) -> list[tuple[Submission, Own]] | Denial:
-    """What the messages of each further text will have of their own (ADR 0012)."""
+    """What the messages of each further text will have of their own (ADR 0014)."""
     texts = []
     for text, notify in zip(more, told, strict=True):
         sender = text.sender or account.default_from
@@ -246,7 +253,7 @@ def _further_texts(
             send_at,
             _expire_at(text, now if send_at is None else send_at),
             text.extra,
-            text.feed,
+            _FEEDS.get((account.feed, text.feed), text.feed),
             text.window,
         )
         texts.append((text, own))

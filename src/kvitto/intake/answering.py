@@ -22,6 +22,9 @@ __all__ = ["Answering"]
 # Read for every request: a name of the module costs half of what a member of the class does.
 IDLE, DEAF = Phase.IDLE, Phase.DEAF
 
+LOOK_S = 0.001
+"""When to look again whether an answer that somebody wants to know of has left."""
+
 
 class Answering(asyncio.Protocol):
     """See the module. ``deadline_s`` and ``write_deadline_s``: instants of the monotonic clock, for the sweep."""
@@ -29,6 +32,7 @@ class Answering(asyncio.Protocol):
     __slots__ = (
         "_backlog",
         "_busy",
+        "_deserted",
         "_ended",
         "_held",
         "_lingering",
@@ -58,6 +62,7 @@ class Answering(asyncio.Protocol):
         self._reading = True
         self._ended = False
         self._busy = False
+        self._deserted = False  # the client's end of stream came before its answer was there
         self._held = 0
         self._lingering = False
         self._writable: asyncio.Future[None] | None = None
@@ -181,7 +186,10 @@ class Answering(asyncio.Protocol):
             octets = self._shared.writer.render(failed, request, close)
         self._out.append(octets)
         if response.on_sent is not None:
-            self._sending.append(response.on_sent)
+            if self._deserted:  # perhaps it only sends no more; more likely it has gone: nobody can know
+                self._tell_sent([response.on_sent], False)
+            else:
+                self._sending.append(response.on_sent)
         self._after_answer(close)
 
     def _after_answer(self, close: bool) -> None:
@@ -207,21 +215,31 @@ class Answering(asyncio.Protocol):
                 self._transport.set_write_buffer_limits(0)  # to be told when the last octet has left
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
-            if self._sending and not self._transport.is_closing():  # else ``connection_lost`` tells
+            if self._sending:
                 self._look_sent()
         ended = self._ended or (self._shared.stopping and self._phase is IDLE)
-        if ended and not (self._queue or self._parsed or self._backlog or self._lingering):
+        if ended and not (self._queue or self._parsed or self._backlog or self._lingering or self._sending):
             if self._refusal is None:
                 self._transport.close()
             else:
                 self._linger()
 
     def _look_sent(self) -> None:
-        """Has the system taken all that was written? Asked after a write and when the buffer has run empty."""
+        """Has the system taken all that was written? Asked after a write, and when the buffer has run empty.
+
+        Some event loops write at the end of their turn, and say nothing when all of it has left at once: hence the
+        second look. Who closes waits for this one.
+        """
+        if not self._sending or self._transport.is_closing():
+            return  # told already, or ``connection_lost`` tells
         if self._transport.get_write_buffer_size() == 0:
             waiting, self._sending = self._sending, []
             self._transport.set_write_buffer_limits()
             self._tell_sent(waiting, True)
+            if self._ended or self._shared.stopping:
+                self._shared.loop.call_soon(self._flush)
+        elif self._writable is None:  # else ``resume_writing`` looks
+            self._shared.loop.call_later(LOOK_S, self._look_sent)
 
     def _tell_sent(self, waiting: list[Callable[[bool], None]], sent: bool) -> None:
         for told in waiting:

@@ -233,8 +233,8 @@ class Connection(Answering):
 
     def eof_received(self) -> bool:
         """The client has sent its last octet. It may still want its answers (``printf ... | nc``)."""
-        self._ended = True
-        waiting = self._queue or self._parsed or self._backlog
+        self._ended = self._deserted = True
+        waiting = self._queue or self._parsed or self._backlog or self._sending
         return bool(waiting) and not self._lingering and self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
@@ -271,7 +271,7 @@ class Connection(Answering):
 
     def close_if_idle(self) -> None:
         """The server stops: a connection without a request in hand may go."""
-        if self._phase is IDLE and not (self._queue or self._parsed or self._backlog):
+        if self._phase is IDLE and not (self._queue or self._parsed or self._backlog or self._sending):
             self._transport.close()
 
     def abort(self) -> None:

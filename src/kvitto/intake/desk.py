@@ -17,6 +17,7 @@ from kvitto.core.ids import IdMaker
 from kvitto.core.model import Account, Batch, FeedPage, FrozenAnswer, NewBatch, Notify, Once, Schedule, Submission
 from kvitto.core.operations import (
     Cancel,
+    CloseSession,
     DryRun,
     FetchBatch,
     FetchBatchReport,
@@ -123,7 +124,12 @@ class Desk:
             ListLog: self._list_log,
             FetchSchedule: self._fetch_schedule,
             Reschedule: self._reschedule,
+            CloseSession: self._close_session,
         }
+
+    def set_routes(self, route_for: RouteFor | None) -> None:
+        """Route by other rules from now on."""
+        self._route_for = route_for
 
     def send(
         self, submission: Submission, account: Account, now: int, done: Done, once: Once | None = None
@@ -175,6 +181,12 @@ class Desk:
         if isinstance(operation, OpenSession):
             return _NO_SESSIONS if self._sessions is None else await self._sessions.open(operation, peer, now)
         return await self._perform[type(operation)](operation, account, now)
+
+    async def _close_session(self, operation: CloseSession, account: Account, now: int) -> Denial | None:
+        if self._sessions is None:
+            return _NO_SESSIONS
+        await self._sessions.close(operation.token, account.id)
+        return None
 
     async def _send(self, operation: Send, account: Account, now: int) -> object:
         return await self.send_once(operation.submission, account, now, None)

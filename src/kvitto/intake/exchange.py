@@ -139,7 +139,8 @@ class Response:
 
     ``stream`` instead of ``body`` sends chunks as they come (HTTP/1.1 chunked; HTTP/1.0: until the connection closes).
     ``on_sent``: called once for an answer with a ``body``: True when the system has taken its last octet for a client
-    that was still there, False when that cannot come any more. With TLS up to 64 KiB may be on their way still.
+    that was still there, False when that cannot come any more, or the client had ended its stream before: it may be
+    gone then. With TLS up to 64 KiB may be on their way still.
     """
 
     __slots__ = ("body", "content_type", "headers", "on_sent", "status", "stream")

@@ -89,3 +89,10 @@ class Sessions:
         token, expires_at = new_token(), now + operation.lifetime_s * 1000
         await self._store.open_session(found[0].id, hash_secret(token), now, expires_at)
         return Session(token, expires_at)
+
+    async def close(self, token: str, account_id: str) -> None:
+        """End the session that has this token; one that is believed elsewhere is so for ``auth.KEEP_S`` at most.
+
+        Raises: StoreUnavailable.
+        """
+        await self._store.close_session(account_id, hash_secret(token))

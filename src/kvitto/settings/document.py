@@ -30,8 +30,10 @@ Settings come from, later ones winning:
    variable is a setting;
 4. the command line (`--data`, `--host`, `--port`, `--demo`).
 
-They are read once, at the start. A wrong key or value stops the start with key, value, source and reason; all problems
-are told at once. `kvitto config show` prints every setting with its value (secrets hidden) and where it came from.
+They are read at the start. A wrong key or value stops it with key, value, source and reason; all problems are told at
+once. `kvitto link reload`, or SIGHUP, has a running server read them again: links, routes and `[receipts]` change and
+binds of links that stay the same stand; other sections need a restart. Wrong ones are refused, the old ones go on.
+`kvitto config show` prints every setting with its value (secrets hidden) and where it came from.
 Relative paths start at the working directory.
 
 ```toml

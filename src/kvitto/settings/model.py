@@ -24,6 +24,7 @@ from kvitto.core.receipt import (
     LinkRules,
     LongText,
     MessageState,
+    PartReceipts,
     TextReceipts,
 )
 from kvitto.settings.showing import shown
@@ -78,7 +79,9 @@ def _hex_or_decimal(value: object) -> object:
 
 def _state(value: object) -> object:
     """A message_state by its SMPP name or number."""
-    if isinstance(value, str) and value.upper() in MessageState.__members__:
+    if isinstance(value, str):
+        if value.upper() not in MessageState.__members__:
+            raise ValueError(f"one of {', '.join(MessageState.__members__)}")
         return MessageState[value.upper()]
     return value
 
@@ -91,6 +94,7 @@ def _known_zone(name: str) -> str:
     return name
 
 
+_DAY_S: Final = 86_400
 _TEMPLATE_GROUPS: Final = frozenset({"id", "stat", "err", "sub", "dlvrd", "submit_date", "done_date", "text"})
 
 
@@ -132,13 +136,14 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 WholeSeconds = Annotated[int, Field(gt=0)]
 Positive = Annotated[int, Field(gt=0)]
+Days = Annotated[int, Field(ge=1, le=36_500)]
 OptionalFile = Annotated[FilePath | None, BeforeValidator(_none_if_empty)]
 Networks = Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], BeforeValidator(_from_json)]
 Number = Annotated[int, BeforeValidator(_hex_or_decimal)]
 State = Annotated[MessageState, BeforeValidator(_state)]
 StatWords = Annotated[Mapping[str, State], AfterValidator(MappingProxyType), BeforeValidator(_from_json)]
 StatusTable = Annotated[Mapping[Number, CommandClass], AfterValidator(MappingProxyType), BeforeValidator(_from_json)]
-ErrorTable = Annotated[Mapping[Number, Number], AfterValidator(MappingProxyType), BeforeValidator(_from_json)]
+ErrorTable = Annotated[Mapping[Number, Positive], AfterValidator(MappingProxyType), BeforeValidator(_from_json)]
 LinkName = Annotated[str, AfterValidator(_link_name)]
 
 
@@ -187,6 +192,8 @@ class Http(Section):
     """How long a kept-alive connection without a request stays open (seconds); proxies commonly close after 60."""
     max_connections: Positive = 10_000
     """Open connections, about 10 KiB each when idle. Above: 503 and close."""
+    max_in_flight: Positive = 2_000
+    """Requests that may wait for the store at once, about 20 KiB each with their bodies (number). Above: 429."""
 
 
 class Store(Section):
@@ -196,10 +203,13 @@ class Store(Section):
     """`postgresql://USER:PASSWORD@HOST:PORT/DATABASE`; empty: the SQLite file `kvitto.db` in the data directory."""
     readers: Annotated[int, Field(ge=1, le=100)] = 2
     """Connections that read, each in a thread of its own (number); beside them there is one that writes."""
+    retention_days: Days = 90
+    """How long finished batches, their messages and callbacks are kept after their last end (days; R51). An account may
+    have its own; never shorter than any link's `map_keep_days`, nor than 7 days, which callbacks may still need."""
 
 
 class Receipts(Section):
-    """How long receipts are waited for and tried again. The waiting rules of every link."""
+    """How long receipts are waited for and tried again, on every link that does not say otherwise."""
 
     dlr_grace_s: WholeSeconds = 3_600
     """How long after a message's validity its receipt is awaited before it ends as UNKNOWN (seconds; R44)."""
@@ -291,12 +301,40 @@ class Link(Section):
     template: Annotated[str, AfterValidator(_receipt_template)] = ""
     """Regular expression for receipt texts without labels; named groups `id`, `stat`, `err`, `sub`, `dlvrd`,
     `submit_date`, `done_date`, `text` (R25)."""
+    dlr_grace_s: WholeSeconds | None = None
+    """`receipts.dlr_grace_s`, where this SMSC needs another (seconds; R44)."""
+    query: bool = False
+    """Ask the SMSC once, by query_sm, for a message that would end without a receipt; a final answer counts as one
+    (R52)."""
+    query_before_s: WholeSeconds = 60
+    """... this long before the wait for its receipt ends (seconds; R52)."""
+    park_s: WholeSeconds | None = None
+    """`receipts.park_s`, likewise (seconds; R33)."""
+    adopt_after_s: WholeSeconds | None = None
+    """`receipts.adopt_after_s`, likewise (seconds; R33)."""
+    adopt_within_s: WholeSeconds | None = None
+    """`receipts.adopt_within_s`, likewise (seconds; R33)."""
+    part_receipts: PartReceipts = PartReceipts.AUTO
+    """Whether the SMSC sends a receipt for each part of a long text (`all`), or one for the whole (`one`); `auto` takes
+    one for the whole after `part_wait_s`, unless it has ever sent two for one text (R39)."""
+    part_wait_s: WholeSeconds = 600
+    """With `auto`: how long after the last receipt of some parts the others count as delivered too (seconds; R39)."""
+    map_keep_days: Days = 30
+    """How long after its submit a message can still be matched (days; R45): its batch is kept so long (R51)."""
+    raw_keep_days: Days = 30
+    """How long received PDUs are kept, orphans among them (days; R25, R34)."""
+    err: Literal["smsc", "gsm"] = "smsc"
+    """What the numbers of `err:` are: the SMSC's own, or `gsm`, MAP errors."""
+    err_table: ErrorTable = Field(default_factory=dict)
+    """What the SMSC's own numbers of `err:` mean to customers: `{ "32" = 5 }`; number to error id."""
     accepted_is_final: bool = False
     """The SMSC sends nothing after ACCEPTD: the message then ends as UNKNOWN with the note `accepted_only` (R40)."""
     intermediate: bool = False
     """Ask for intermediate notifications too (registered_delivery 0x11)."""
     resend_in_doubt: bool = False
     """Send again what was written and never answered; subscribers may then get it twice (R12)."""
+    resend_after_s: WholeSeconds = 60
+    """... after this long: a late answer or a receipt that comes meanwhile saves the second one (seconds; R12)."""
     status_overrides: StatusTable = Field(default_factory=dict)
     """Refusals that mean something else at this SMSC: `{ "0x45" = "temporary" }`; keys are command_status."""
     default_alphabet: Alphabet = Alphabet.GSM
@@ -307,10 +345,6 @@ class Link(Section):
     """With `udh`: 16-bit references, which repeat later, in headers one octet longer."""
     short_code_ton: Annotated[int, Field(ge=0, le=6)] = 3
     """Type of number of senders of up to 6 digits."""
-    err_gsm: bool = False
-    """The numbers of `err:` are GSM MAP errors, as Infobip's clients know them ([status.md](status.md) 4)."""
-    err_table: ErrorTable = Field(default_factory=dict)
-    """What the numbers of `err:` mean to Infobip's clients: `{ "300" = 2050 }`; values are its error ids."""
 
 
 class Route(Section):
@@ -388,6 +422,26 @@ class Dialects(Section):
     """Infobip."""
 
 
+class NumberingTable(Section):
+    """Which prefix belongs to which network; what reports say of networks comes from here."""
+
+    file: OptionalFile = None
+    """CSV with the header `prefix,mcc,mnc,network,country`; the longest prefix wins. Unset: no network is known. The
+    demo has a small one of its own."""
+
+
+class PriceList(Section):
+    """What reports say of prices; nothing is charged."""
+
+    file: OptionalFile = None
+    """CSV with the header `mccmnc,price,currency`: the price of one part on each network. The demo has a small one of
+    its own."""
+    default_price: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Price of a part on networks that the list does not have."""
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
+    """Its currency (ISO 4217)."""
+
+
 class Demo(Section):
     """Trying things out."""
 
@@ -426,6 +480,8 @@ class Settings(Section):
     log: Log = Log()
     simulator: Simulator = Simulator()
     dialects: Dialects = Dialects()
+    numbering: NumberingTable = NumberingTable()
+    pricing: PriceList = PriceList()
     demo: Demo = Demo()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -443,18 +499,25 @@ class Settings(Section):
             intermediate=link.intermediate,
             submit_id=link.submit_id,
             receipt_id=link.receipt_id,
-            park_s=waits.park_s,
-            dlr_grace_s=waits.dlr_grace_s,
-            adopt_after_s=waits.adopt_after_s,
-            adopt_within_s=waits.adopt_within_s,
+            park_s=link.park_s or waits.park_s,
+            dlr_grace_s=link.dlr_grace_s or waits.dlr_grace_s,
+            query=link.query,
+            query_before_s=link.query_before_s,
+            adopt_after_s=link.adopt_after_s or waits.adopt_after_s,
+            adopt_within_s=link.adopt_within_s or waits.adopt_within_s,
+            part_receipts=link.part_receipts,
+            part_wait_s=link.part_wait_s,
+            map_keep_s=link.map_keep_days * _DAY_S,
+            raw_keep_s=link.raw_keep_days * _DAY_S,
+            err_gsm=link.err == "gsm",
+            err_table=link.err_table,
             default_alphabet=link.default_alphabet,
             long=link.long,
             sixteen_bit_reference=link.sixteen_bit_reference,
             short_code_ton=link.short_code_ton,
             resend_in_doubt=link.resend_in_doubt,
+            resend_after_s=link.resend_after_s,
             status_overrides=link.status_overrides,
-            err_gsm=link.err_gsm,
-            err_table=link.err_table,
         )
 
     def sources(self) -> list[Setting]:
@@ -498,6 +561,8 @@ SECTIONS: Final[Mapping[str, type[Section]]] = {
     "log": Log,
     "simulator": Simulator,
     "dialects": Infobip,
+    "numbering": NumberingTable,
+    "pricing": PriceList,
     "demo": Demo,
 }
 """Each top-level key with the model of its keys; of a link's, a route's and a dialect's, where they are one deeper."""

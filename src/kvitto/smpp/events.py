@@ -15,6 +15,7 @@ __all__ = [
     "BrokenReceived",
     "DeliverAnswered",
     "DeliverReceived",
+    "EnquireAnswered",
     "Event",
     "FramingLost",
     "LinkDead",
@@ -159,6 +160,10 @@ class PeerUnbound(NamedTuple):
     """The peer's unbind came and has been answered: write what waits, then close (R13)."""
 
 
+class EnquireAnswered(NamedTuple):
+    """The answer to an enquire_link that the owner had asked for (``Session.enquire_link``)."""
+
+
 class LinkDead(NamedTuple):
     """The peer did not answer an enquire_link, a bind or an unbind, or left a PDU half sent: close (R9)."""
 
@@ -178,6 +183,7 @@ Event = (
     | BrokenReceived
     | DeliverAnswered
     | DeliverReceived
+    | EnquireAnswered
     | FramingLost
     | LinkDead
     | NackReceived

@@ -27,9 +27,12 @@ from kvitto.core.receipt import (
     Unparseable,
     decide_state,
 )
+from kvitto.smpp.codec import encode
+from kvitto.smpp.events import QueryAnswered
+from kvitto.smpp.pdus import QuerySmResp
 from kvitto.smpp.spec import EsmClass, Tlv
 
-__all__ = ["ReceiptCarrier", "parse_receipt"]
+__all__ = ["ReceiptCarrier", "parse_receipt", "receipt_of_query"]
 
 # As plain numbers: `&` on an IntEnum costs more than all other tests of the fast path together.
 TAG_RECEIPTED_MESSAGE_ID: Final = Tlv.RECEIPTED_MESSAGE_ID.value
@@ -93,6 +96,43 @@ def parse_receipt(pdu: ReceiptCarrier, rules: LinkRules, received_at: int) -> Re
     Raises: nothing; no octets make reading fail.
     """
     return _read_standard(pdu, rules, received_at) or _read_any(pdu, rules, received_at)
+
+
+def receipt_of_query(
+    answer: QueryAnswered, message_id: str, recipient: str, sender: str, rules: LinkRules, received_at: int
+) -> Receipt | None:
+    """The answer to a query_sm as the receipt that it stands for (R52); None where it tells of no end.
+
+    ``message_id``: the SMSC's, as it was asked for. ``final_date`` is the done date. ``raw``: the query_sm_resp again.
+    """
+    state = answer.message_state
+    row = None if answer.command_status or state is None else STATES.get(state)
+    if row is None or state is None or not row.final:
+        return None
+    pdu = QuerySmResp(
+        message_id=answer.message_id, final_date=answer.final_date, message_state=state, error_code=answer.error_code
+    )
+    return Receipt(
+        message_id=message_id,
+        text_id=message_id,
+        tlv_id=None,
+        status=row.status,
+        reason=row.reason,
+        final=True,
+        stat_raw=None,
+        message_state=state,
+        err=_error(str(answer.error_code)) if answer.error_code else None,
+        network_error=None,
+        submit_at=None,
+        done_at=_date(answer.final_date, rules.time_zone, received_at),
+        sub=None,
+        dlvrd=None,
+        text=None,
+        raw=encode(pdu),
+        source_addr=recipient,
+        destination_addr=sender,
+        intermediate=False,
+    )
 
 
 # --- the commonest form ----------------------------------------------------------------------------------------------

@@ -115,6 +115,7 @@ class Session:
         self._enquired_at: float | None = None
         self._answer_due: float | None = None  # of a bind or an unbind
         self._bind_command: int = 0
+        self._asked = 0  # sequence number of an enquire_link that the owner wants to hear of
         self._state = State.OPEN
         self._mine = self._theirs = frozenset[int]()
         self.can_submit = False
@@ -397,6 +398,13 @@ class Session:
         self._answer_due = now + self.timers.enquire_answer_s
         self._move(State.UNBINDING)
 
+    def enquire_link(self, now: float) -> None:
+        """Ask the peer at once whether it lives: ``EnquireAnswered`` follows, or ``LinkDead``. Raises: NotAllowed."""
+        self._check_mine(CommandId.ENQUIRE_LINK)
+        self._enquired_at = now
+        self._send_control(CommandId.ENQUIRE_LINK)
+        self._asked = self._last_sequence_number
+
     def outbind(self, system_id: str, password: str) -> None:
         """SMSC: ask an ESME that does not bind by itself to do so. Raises: NotAllowed, EncodeError."""
         self._check_mine(CommandId.OUTBIND)
@@ -614,7 +622,8 @@ class Session:
         if command_id == CommandId.ENQUIRE_LINK:
             self._output.append(encode_header(CommandId.ENQUIRE_LINK_RESP, 0, number))
         elif command_id == CommandId.ENQUIRE_LINK_RESP:
-            self._control.pop(number, None)
+            if self._control.pop(number, None) is not None and number == self._asked:
+                events.append(ev.EnquireAnswered())
         elif command_id == CommandId.UNBIND:
             self._on_unbind(number, events)
         elif command_id == CommandId.UNBIND_RESP and self._control.get(number) == CommandId.UNBIND:

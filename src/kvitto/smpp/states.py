@@ -78,7 +78,8 @@ def _states() -> dict[State, _Moves]:
         c.BIND_RECEIVER: State.BOUND_RX,
         c.BIND_TRANSCEIVER: State.BOUND_TRX,
     }
-    down = [(smsc, c.DELIVER_SM), (smsc, c.DATA_SM), (smsc, c.ALERT_NOTIFICATION)]
+    # An outbind that crosses our own bind asks for what is on its way already: it has no response PDU to refuse it by.
+    down = [(smsc, c.DELIVER_SM), (smsc, c.DATA_SM), (smsc, c.ALERT_NOTIFICATION), (smsc, c.OUTBIND)]
     up = [(esme, c.SUBMIT_SM), (esme, c.QUERY_SM)]
     unbind: dict[tuple[Role, int], State] = {(role, c.UNBIND): State.UNBINDING for role in Role}
 
@@ -90,7 +91,7 @@ def _states() -> dict[State, _Moves]:
         State.OPEN: {**stay(State.OPEN, (smsc, c.OUTBIND)), **{(esme, bind): State.BINDING for bind in binds}},
         # A bind_resp with an error leads back to OPEN.
         State.BINDING: {
-            **stay(State.BINDING),
+            **stay(State.BINDING, (smsc, c.OUTBIND)),
             **{(smsc, bind | RESPONSE_BIT): state for bind, state in binds.items()},
         },
         # Receipts are taken on a transmitter too: SMSCs send them there (R13).

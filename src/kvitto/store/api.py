@@ -12,8 +12,8 @@ vendors. Next: ``kvitto.store.schema`` (the tables), ``kvitto.store.verbs`` (wha
 """
 
 from asyncio import Future
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 from kvitto.core.model import (
     Account,
@@ -41,16 +41,23 @@ from kvitto.core.status import Reason, Status, StatusError
 from kvitto.store.callbackapi import CallbackStore, CallbackTaker
 
 __all__ = [
+    "ORPHANS",
     "AdmissionRefused",
+    "Assigned",
     "BatchOutcome",
     "CallbackTaker",
+    "Cleaned",
     "InDoubtPart",
     "IncomingMessage",
+    "LinkCount",
+    "LinkState",
     "NewAccount",
+    "QueryDue",
     "ReceiptResult",
     "ReceivedReceipt",
     "ScheduleOutcome",
     "Store",
+    "StoredReceipt",
     "SubmitAnswer",
     "SubmitFate",
     "TraceEntry",
@@ -142,6 +149,108 @@ class ReceiptResult(NamedTuple):
     message_id: str | None
 
 
+ORPHANS: Final = (ReceiptOutcome.ORPHAN, ReceiptOutcome.AMBIGUOUS, ReceiptOutcome.UNPARSEABLE)
+"""Receipts that wait for nothing but an operator (R34): nothing matched while parked, several did (R35), no id."""
+
+
+class QueryDue(NamedTuple):
+    """A part to ask its SMSC for (R52). ``sender`` with type and plan: as it was submitted, which SMSCs compare."""
+
+    key: PartKey
+    group: str
+    smsc_message_id: str
+    recipient: str
+    sender: str
+    source_ton: int | None
+    source_npi: int | None
+
+
+class StoredReceipt(NamedTuple):
+    """A kept receipt as an operator sees it.
+
+    ``raw``: the whole PDU, hex. ``receipt``: what was read of it (its own ``raw`` left empty), kept as long as it has
+    no message; None for an unreadable one. ``assigned_at``: when an operator said whose it is.
+    """
+
+    id: int
+    link: str
+    group: str
+    received_at: int
+    outcome: ReceiptOutcome
+    level: int | None
+    message_id: str | None
+    part_no: int | None
+    tries: int
+    next_try_at: int | None
+    assigned_at: int | None
+    raw: str
+    receipt: Receipt | None
+
+    @property
+    def reason(self) -> str:
+        """Why it has no message: "no_match", "ambiguous" (R35), "unreadable", "waiting" (parked); "" if it has one."""
+        return _WHY_NO_MESSAGE.get(self.outcome, "")
+
+
+_WHY_NO_MESSAGE: Final[Mapping[ReceiptOutcome, str]] = {
+    ReceiptOutcome.ORPHAN: "no_match",
+    ReceiptOutcome.AMBIGUOUS: "ambiguous",
+    ReceiptOutcome.UNPARSEABLE: "unreadable",
+    ReceiptOutcome.PARKED: "waiting",
+}
+
+
+class Assigned(NamedTuple):
+    """What became of an operator's assignment (R34): ``problem`` "" and what it did, or the word why it cannot be.
+
+    ``effect``: MATCHED, LATE, CONFLICT; DUPLICATE also where the same was assigned before, which changes nothing.
+    ``problem``: "no_such_receipt"; "already_matched" (to another message or part); "no_such_message"; "no_such_part";
+    "which_part" (several could be meant); "not_sent" (the part was never written to a link); "other_group" (the part
+    went to another group, R31); "no_state" (nothing could be read: say the ``status``); "has_state" (it says one).
+    """
+
+    message_id: str | None
+    part_no: int | None
+    effect: ReceiptOutcome | None
+    problem: str = ""
+
+
+class LinkCount(NamedTuple):
+    """One counter of R54, over all nodes, since the database was made. ``name``: ``kvitto.store.verbs.counting``."""
+
+    link: str
+    group: str
+    name: str
+    value: int
+
+
+class LinkState(NamedTuple):
+    """One link as the process that runs it last saw it; ``node`` is filled in by the store.
+
+    ``window``: submits that may be in flight, over all binds. ``rate``: parts a second at present, 0 for no limit.
+    ``at``: when this was so (ms UTC); a process that has ended leaves its last word behind.
+    """
+
+    link: str
+    group: str
+    binds_up: int
+    binds_wanted: int
+    window: int
+    in_flight: int
+    rate: float
+    paused_until_at: int | None
+    last_error: str | None
+    at: int
+    node: str = ""
+
+
+class Cleaned(NamedTuple):
+    """One step of cleaning: receipts, callbacks, messages and batches removed; whether nothing old is left."""
+
+    removed: int
+    over: bool
+
+
 class IncomingMessage(NamedTuple):
     """A ``deliver_sm`` or ``data_sm`` that is no receipt (an MO message); ``raw``: the whole PDU, hex."""
 
@@ -210,6 +319,9 @@ class Store(CallbackStore, Protocol):
 
     def open_session(self, account_id: str, token_hash: str, now: int, expires_at: int) -> "Future[None]":
         """Store a further token of the account, good until ``expires_at``; tokens that are over are forgotten."""
+
+    def close_session(self, account_id: str, token_hash: str) -> "Future[None]":
+        """Forget a token of the account that ``open_session`` stored; one without an end is left alone."""
 
     async def find_account(
         self,
@@ -287,8 +399,36 @@ class Store(CallbackStore, Protocol):
         ``rules``: by link name; a link that is gone has the rules by which it parked.
         """
 
+    async def list_receipts(
+        self,
+        outcomes: Sequence[ReceiptOutcome] = ORPHANS,
+        *,
+        group: str | None = None,
+        since_at: int | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> list[StoredReceipt]:
+        """Kept receipts with these outcomes, newest first; go on with the last one's id as ``before_id`` (R34)."""
+
+    async def fetch_receipt(self, receipt_id: int) -> StoredReceipt | None:
+        """One kept receipt."""
+
+    def assign_receipt(
+        self, receipt_id: int, message_id: str, part_no: int | None, now: int, *, status: Status | None = None
+    ) -> "Future[Assigned]":
+        """An operator says whose a parked, orphaned, ambiguous or unreadable receipt is (R34); as if it had matched.
+
+        ``part_no`` None: the only part, or the only one of the receipt's group that has no final receipt. ``status``:
+        what an unreadable receipt says, as the operator reads it: DELIVERED, FAILED, EXPIRED, DELETED or REJECTED.
+        """
+
     def end_overdue(self, rules: Mapping[str, LinkRules], now: int, limit: int) -> "Future[int]":
         """Apply what time alone decides: aborts that fall due, validity over, receipt wait over (R44, R58, P5)."""
+
+    def claim_queries(self, link: str, rules: LinkRules, now: int, limit: int) -> "Future[list[QueryDue]]":
+        """Parts of this link whose wait for a receipt ends within ``rules.query_before_s``; each is given once, and
+        that is stored before this resolves (R52).
+        """
 
     def resend_in_doubt(self, keys: Sequence[PartKey], now: int) -> "Future[int]":
         """An operator (or ``resend_in_doubt``) sends parts in doubt again: back to the queue."""
@@ -296,8 +436,35 @@ class Store(CallbackStore, Protocol):
     def end_in_doubt(self, keys: Sequence[PartKey], now: int) -> "Future[int]":
         """An operator ends messages whose parts are in doubt: UNKNOWN, ``not_acknowledged``."""
 
+    def set_groups(self, groups: Mapping[str, str]) -> None:
+        """From now on these links (by name) claim for these groups (R30); a link that is not named is its own group."""
+
+    def reroute_messages(
+        self, links: Collection[str], route_for: Callable[[str, str], str | None], limit: int
+    ) -> "Future[int]":
+        """Give queued messages of links that are not among ``links`` to those that ``route_for`` (number, account's
+        name) names ("" for any); where it says None, what was never written ends as ABORTED ``no_route`` when it falls
+        due. Returns how many were changed: below ``limit``, none is left.
+        """
+
     async def next_due_at(self, link: str) -> int | None:
         """When the next message that this link may carry falls due (ms UTC), None if there is none."""
+
+    def record_link_states(self, states: Sequence[LinkState]) -> "Future[None]":
+        """Put these in the place of all that this node has said of its links."""
+
+    async def list_link_states(self) -> list[LinkState]:
+        """The links of every node, by link and node."""
+
+    async def count_links(self) -> list[LinkCount]:
+        """The counters of every link and group (R54), by link, group and name."""
+
+    def clean(self, rules: Mapping[str, LinkRules], retention_days: int, now: int, limit: int) -> "Future[Cleaned]":
+        """Remove a little of what is too old (R51), at most ``limit`` rows of each kind, so that no commit waits long.
+
+        Receipts and incoming messages after ``raw_keep_s``; finished batches and their callbacks after the account's
+        retention, else ``retention_days``, and never before any link's ``map_keep_s``, nor before 7 days.
+        """
 
     # --- the one-time feed -----------------------------------------------------------------------------------------
 

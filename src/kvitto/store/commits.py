@@ -69,16 +69,23 @@ class Scope:
     """What one transaction carries beside its statements: the node's name, and what to do after the commit.
 
     ``room``: how many callbacks the sender would take over right after the commit, but none of the endpoints in
-    ``full``; ``handoff``: those it will get.
+    ``full``; ``handoff``: those it will get. ``counts``: (link, group, name) -> how much its facts add to a counter
+    (R54).
     """
 
-    __slots__ = ("full", "handoff", "node", "room")
+    __slots__ = ("counts", "full", "handoff", "node", "room")
 
     def __init__(self, node: str, room: int, full: Set[int] = frozenset()) -> None:
         self.node = node
         self.room = room
         self.full = full
         self.handoff: list[CallbackDue] = []
+        self.counts: dict[tuple[str, str, str], int] = {}
+
+    def count(self, link: str, group: str, name: str, many: int = 1) -> None:
+        """Add to a counter when this transaction is committed."""
+        key = (link, group, name)
+        self.counts[key] = self.counts.get(key, 0) + many
 
 
 class Verb(NamedTuple):
@@ -130,6 +137,8 @@ class Commits:
         self._idle: asyncio.Future[None] | None = None
         self.unsure: Callable[[Verb, Any], None] = lambda verb, answer: None
         """Called for each answer of a transaction whose commit failed: the database may have taken it all the same."""
+        self.last: Callable[[Tx, Scope], None] = lambda tx, scope: None
+        """Called last in each transaction that has counted something."""
         self.room: Callable[[], int] = lambda: 0
         self.full: Set[int] = frozenset()
         self.take: Callable[[list[CallbackDue]], None] = lambda callbacks: None
@@ -275,6 +284,8 @@ class Commits:
             works = by_verb[verb]
             results = verb.run(tx, scope, [work.item for work in works])
             answers.extend(zip(works, results, strict=True))
+        if scope.counts:
+            self.last(tx, scope)
         return _Outcome(answers, [], scope.handoff)
 
     def _run_and_commit(self, group: Sequence[_Work]) -> None:

@@ -29,7 +29,9 @@ from sqlalchemy.types import TypeEngine
 
 __all__ = [
     "FINISHED",
+    "NOTABLE",
     "OPEN",
+    "RESENT",
     "account",
     "attempt",
     "batch",
@@ -40,11 +42,14 @@ __all__ = [
     "handing",
     "idempotency",
     "incoming",
+    "link_counter",
+    "link_state",
     "message",
     "metadata",
     "operator_event",
     "parked_key",
     "part",
+    "pulse",
     "receipt",
     "replay",
     "sealed",
@@ -83,6 +88,7 @@ account = Table(
     Column("rate", Float, comment="messages per second; NULL: unlimited"),
     Column("quota", BigInteger, comment="messages that may still be accepted; NULL: unlimited"),
     Column("timezone", Text, nullable=False, comment="IANA name, for dialects that show local time"),
+    Column("retention_days", Integer, comment="how long finished batches are kept; NULL: the server's default (R51)"),
     Column("created_at", BigInteger, nullable=False),
     Column("next_due_at", Float, nullable=False, comment="ms; when the next message may leave at this rate"),
     Column("callback_dialect", Text, comment="in whose words callbacks are told; NULL: the batch's own"),
@@ -129,7 +135,7 @@ batch = Table(
     Column("extra", Text, nullable=False, comment="JSON; only the batch's own dialect reads it"),
     Column("pending", Integer, nullable=False, comment="messages not final; kept only where notify is per batch"),
     Column("client_id", Text, comment="as the customer named it; may occur again"),
-    Column("feed", Text, nullable=False, comment="core.model.Feed"),
+    Column("feed", Text, nullable=False, comment="core.model.Feed, the account's rule laid over it"),
     Column("delivery_window", Text, comment="JSON of core.model.DeliveryWindow; NULL: at any time"),
     Column("paused_at", BigInteger, comment="NULL unless the customer holds it back"),
     Column("callback_dialect", Text, comment="in whose words its callbacks are told; NULL: its own"),
@@ -232,6 +238,7 @@ part = Table(
     Column("error_command_status", BigInteger),
     Column("written_at", BigInteger, nullable=False, comment="when it was claimed to be written"),
     Column("answered_at", BigInteger, comment="when its last submit_sm_resp came"),
+    Column("queried_at", BigInteger, comment="when the SMSC was asked for its end (R52); NULL: never"),
     Column("smsc_message_id", Text, comment="as sent by the SMSC, never changed (R27)"),
     Column("folded_id", Text, comment="core.matching.fold of it: finds it at all four levels (R26)"),
     Index(
@@ -248,6 +255,10 @@ OPEN: Final = part.c.state.in_([literal_column("'written'"), literal_column("'in
 """Parts without an answer: the condition of the index ``part_open``, to be repeated where that index is wanted."""
 Index("part_open", part.c.state, sqlite_where=OPEN, postgresql_where=OPEN)
 
+RESENT: Final = (part.c.state == literal_column("'waiting'")) & (part.c.reason == literal_column("'not_acknowledged'"))
+"""Parts that were in doubt and wait to be sent again on somebody's word: condition of the index ``part_resent``."""
+Index("part_resent", part.c.grp, sqlite_where=RESENT, postgresql_where=RESENT)
+
 receipt = Table(
     "receipt",
     metadata,
@@ -261,9 +272,10 @@ receipt = Table(
     Column("level", SmallInteger, comment="of the match (R26)"),
     Column("message_id", Id),
     Column("part_no", SmallInteger),
-    Column("parsed", Text, comment="JSON of core.receipt.Receipt without raw, while parked"),
+    Column("parsed", Text, comment="JSON of core.receipt.Receipt without raw, while it has no message"),
     Column("next_try_at", BigInteger, comment="parked: when to look again (R33); else NULL"),
     Column("tries", Integer, nullable=False),
+    Column("assigned_at", BigInteger, comment="when an operator said whose it is (R34)"),
     Index(
         "receipt_message",
         "message_id",
@@ -278,6 +290,10 @@ receipt = Table(
     ),
 )
 
+NOTABLE: Final = receipt.c.outcome.not_in([literal_column("'matched'"), literal_column("'duplicate'")])
+"""Receipts that an operator may ask for by their outcome: the condition of the index ``receipt_notable``."""
+Index("receipt_notable", receipt.c.outcome, receipt.c.id, sqlite_where=NOTABLE, postgresql_where=NOTABLE)
+
 parked_key = Table(
     "parked_key",
     metadata,
@@ -289,6 +305,41 @@ parked_key = Table(
     Column("account_id", Id, comment="always NULL: a parked receipt is nobody's yet"),
     Index("parked_key_receipt", "receipt_id"),
     sqlite_with_rowid=False,
+)
+
+link_counter = Table(
+    "link_counter",
+    metadata,
+    Column("node", Text, primary_key=True, comment="who counted; so that nodes do not wait for each other"),
+    Column("link", Text, primary_key=True),
+    Column("grp", Text, primary_key=True),
+    Column("name", Text, primary_key=True, comment="kvitto.store.verbs.counting says which"),
+    Column("value", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+link_state = Table(
+    "link_state",
+    metadata,
+    Column("node", Text, primary_key=True, comment="the process that runs the link"),
+    Column("link", Text, primary_key=True),
+    Column("grp", Text, nullable=False),
+    Column("binds_up", Integer, nullable=False),
+    Column("binds_wanted", Integer, nullable=False),
+    Column("send_window", Integer, nullable=False, comment="submit_sm that may be in flight, over all binds"),
+    Column("in_flight", Integer, nullable=False),
+    Column("rate", Float, nullable=False, comment="parts a second at present; 0: no limit"),
+    Column("paused_until_at", BigInteger, comment="NULL: not paused"),
+    Column("last_error", Text),
+    Column("at", BigInteger, nullable=False, comment="when this was so; an old one is of a process that ended"),
+    sqlite_with_rowid=False,
+)
+
+pulse = Table(
+    "pulse",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False, comment="when this node last proved that it can write (P24)"),
 )
 
 incoming = Table(

@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from kvitto.core.errors import StoreUnavailable
-from kvitto.store.statements import CHUNK, ROWS_MARK, Compiled, Row, Statement, compile_for
+from kvitto.core.model import CallbackState, ContentKind, Notify, ReceiptOutcome
+from kvitto.core.status import ErrorSource, PartState, Reason, Status
+from kvitto.store.statements import CHUNK, ROWS_MARK, SIZES, Compiled, Row, Statement, compile_for
 
 __all__ = ["SqliteDatabase", "SqliteTx"]
 
@@ -28,6 +30,8 @@ _PRAGMAS: Final = (
     "PRAGMA wal_autocheckpoint=16000",  # pages: 64 MiB of WAL; seldom, because one transaction pays for each
     "PRAGMA journal_size_limit=134217728",
 )
+
+_SIZE_FOR: Final = [next(size for size in SIZES if size >= count) for count in range(CHUNK + 1)]
 
 _HIGHEST: Final = "SELECT (SELECT max(seq) FROM event), (SELECT max(id) FROM callback), (SELECT max(id) FROM receipt)"
 
@@ -44,6 +48,17 @@ _TRANSIENT: Final = (
 )
 
 
+def _nothing(_: object) -> None:
+    """NULL is NULL; see below."""
+
+
+# A value that is not exactly an int or a str makes sqlite3 search for an adapter, and to find none costs three times as
+# much as to bind it: for NULL, which most values are, and for every word of an enum.
+sqlite3.register_adapter(type(None), _nothing)
+for _words in (Status, Reason, ErrorSource, PartState, Notify, ContentKind, ReceiptOutcome, CallbackState):
+    sqlite3.register_adapter(_words, str)
+
+
 class SqliteTx:
     """One connection, used by one thread at a time."""
 
@@ -53,7 +68,7 @@ class SqliteTx:
         self._sizes: dict[tuple[str, int], str] = {}
         try:
             self._connection = sqlite3.connect(
-                path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=1024
+                path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=2048
             )
             for pragma in _PRAGMAS:
                 self._connection.execute(pragma)
@@ -78,8 +93,9 @@ class SqliteTx:
             given = values[: compiled.rows_at]
             for row in chunk:
                 given.extend(row)
-            size = 1 << (len(chunk) - 1).bit_length()
-            given.extend([None] * (compiled.width * (size - len(chunk))))
+            size = _SIZE_FOR[len(chunk)] if len(chunk) <= CHUNK else 1 << (len(chunk) - 1).bit_length()
+            if size > len(chunk):
+                given.extend([None] * (compiled.width * (size - len(chunk))))
             given.extend(values[compiled.rows_at :])
             result.extend(self._call(compiled, self._sized(compiled, size), given))
         return result

@@ -5,12 +5,12 @@ Must not know: what a verb does (``kvitto.store.verbs``). Next: ``kvitto.store.c
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, insert, select, update
 
 from kvitto.core.clock import Clock
 from kvitto.core.errors import StoreUnavailable
@@ -31,6 +31,7 @@ from kvitto.core.model import (
     MessageView,
     NewBatch,
     PartKey,
+    ReceiptOutcome,
     Schedule,
     ScheduleState,
 )
@@ -38,14 +39,21 @@ from kvitto.core.receipt import LinkRules
 from kvitto.core.status import Reason, Status, StatusError
 from kvitto.store import schema as t
 from kvitto.store.api import (
+    ORPHANS,
     AdmissionRefused,
+    Assigned,
     BatchOutcome,
+    Cleaned,
     IncomingMessage,
     InDoubtPart,
+    LinkCount,
+    LinkState,
     NewAccount,
+    QueryDue,
     ReceiptResult,
     ReceivedReceipt,
     ScheduleOutcome,
+    StoredReceipt,
     SubmitAnswer,
     SubmitFate,
     TraceEntry,
@@ -53,17 +61,22 @@ from kvitto.store.api import (
 from kvitto.store.commits import Commits, Database, Done, Scope, Verb, WriteTx
 from kvitto.store.sealing import Seal
 from kvitto.store.sqlcallbacks import SqlCallbacks, mapped
-from kvitto.store.statements import Statement, Tx
+from kvitto.store.statements import Int, Statement, Str, Tx
 from kvitto.store.verbs import (
     accounts,
     admission,
     callbacks,
+    counting,
     dispatch,
     feed,
     logs,
+    orphans,
     overdue,
     queries,
+    querying,
     receipts,
+    rerouting,
+    retention,
     schedules,
 )
 
@@ -75,18 +88,47 @@ _T = TypeVar("_T")
 def _answers_and_parked(tx: Tx, scope: Scope, items: Sequence[dispatch.Answers]) -> list[None]:
     """Store answers, then try the receipts that were parked under the ids that became known (R33)."""
     known = dispatch.record_answers(tx, scope, items)
+    counting.count_answers(scope, items)
     now = max((answer.at for item in items for answer in item.answers), default=0)
     receipts.retry_parked_for(tx, scope, [pair for found in known for pair in found], now)
     return [None] * len(items)
 
 
-_TOUCH: Final = Statement(lambda _: update(t.account).values(disabled=t.account.c.disabled).where(t.account.c.id == ""))
+def _claim_and_count(tx: Tx, scope: Scope, items: Sequence[dispatch.Claim]) -> list[list[Claimed]]:
+    taken = dispatch.claim_messages(tx, scope, items)
+    counting.count_claims(scope, items, taken)
+    return taken
 
 
-def _probe(tx: Tx, scope: Scope, items: Sequence[None]) -> list[None]:
-    """Take the write lock and look for a row to write: a database that cannot do this cannot be used."""
-    tx.run(_TOUCH)
+def _receive_and_count(tx: Tx, scope: Scope, items: Sequence[Sequence[ReceivedReceipt]]) -> list[list[ReceiptResult]]:
+    results = receipts.record_receipts(tx, scope, items)
+    counting.count_received(scope, items, results)
+    return results
+
+
+_BEAT: Final = Statement(
+    lambda r: update(t.pulse).values(at=r.c.at).where(t.pulse.c.node == r.c.node).returning(t.pulse.c.at),
+    node=Str,
+    at=Int,
+)
+_FIRST_BEAT: Final = Statement(
+    lambda r: insert(t.pulse).from_select(["node", "at"], select(r.c.node, r.c.at)).returning(t.pulse.c.at),
+    node=Str,
+    at=Int,
+)
+_LAST_BEAT: Final = Statement(lambda _: select(t.pulse.c.at).where(t.pulse.c.node == bindparam("of", type_=Str)))
+
+
+def _beat(tx: Tx, scope: Scope, items: Sequence[int]) -> list[None]:
+    """Write a row of this node's own: a database that cannot do this cannot be used."""
+    row = (scope.node, items[-1])
+    if not tx.run(_BEAT, [row]):
+        tx.run(_FIRST_BEAT, [row])
     return [None] * len(items)
+
+
+def _last_beat(tx: Tx, node: str) -> list[Any]:
+    return tx.run(_LAST_BEAT, of=node)
 
 
 # What frees slots and moves statuses comes before what claims; accepted batches can be claimed in the same transaction.
@@ -101,20 +143,26 @@ _FEEDBACK: Final = Verb("record_feedback", 23, admission.record_feedback)
 _ANSWERS: Final = Verb("record_answers", 30, _answers_and_parked)
 _FATES: Final = Verb("record_fates", 31, dispatch.record_fates)
 _DOUBTS: Final = Verb("resolve_doubts", 32, dispatch.resolve_doubts)
-_RECEIPTS: Final = Verb("record_receipts", 40, receipts.record_receipts)
+_RECEIPTS: Final = Verb("record_receipts", 40, _receive_and_count)
 _INCOMING: Final = Verb("record_incoming", 41, receipts.record_incoming)
 _PARKED: Final = Verb("retry_parked", 42, receipts.retry_parked)
+_ASSIGN: Final = Verb("assign_receipt", 44, orphans.assign_receipts)
 _OVERDUE: Final = Verb("end_overdue", 43, overdue.end_overdue)
-_CLAIM: Final = Verb("claim_messages", 60, dispatch.claim_messages)
 _OPEN_SESSION: Final = Verb("open_session", 14, accounts.open_sessions)
+_CLOSE_SESSION: Final = Verb("close_session", 15, accounts.close_sessions)
 _RESCHEDULE: Final = Verb("reschedule", 24, schedules.reschedule_batches)
 _CONFIRM: Final = Verb("confirm_reports", 51, feed.confirm_handings)
 _RELEASE: Final = Verb("release_reports", 52, feed.release_handings)
 _TAKE: Final = Verb("take_reports", 53, feed.take_unread)
 _TAKE_BACK_HANDINGS: Final = Verb("take_back_handings", 4, feed.take_back_handings)
+_QUERY: Final = Verb("claim_queries", 56, querying.claim_queries)
+_REROUTE: Final = Verb("reroute_messages", 55, rerouting.reroute_messages)
+_CLAIM: Final = Verb("claim_messages", 60, _claim_and_count)
 _TAKE_BACK_PARTS: Final = Verb("take_back_parts", 1, dispatch.take_back_parts)
 _TAKE_BACK_CALLBACKS: Final = Verb("take_back_callbacks", 2, callbacks.take_back_callbacks)
-_PROBE: Final = Verb("check", 3, _probe)
+_CLEAN: Final = Verb("clean", 80, retention.clean)
+_LINK_STATES: Final = Verb("record_link_states", 70, counting.record_link_states)
+_PROBE: Final = Verb("check", 3, _beat)
 
 
 class SqlStore(SqlCallbacks):
@@ -145,6 +193,9 @@ class SqlStore(SqlCallbacks):
         self._serving = serving
         self.commits = Commits(database, node)
         self.commits.unsure = self._unsure
+        self.commits.last = counting.write_counts
+        self._node = node
+        self._walks = retention.Walks()
         self._unsure_claims: list[SubmitFate] = []
         self._readers: ThreadPoolExecutor | None = None
         self._taken_back = False
@@ -174,9 +225,10 @@ class SqlStore(SqlCallbacks):
             self._open_readers.clear()
 
     async def check(self) -> None:
-        """Write and read; raises ``StoreUnavailable``."""
-        await self.commits.put(_PROBE, None)
-        await self._read(callbacks.due_endpoints)
+        """Write one row and read it; raises ``StoreUnavailable``."""
+        await self.commits.put(_PROBE, self._clock.now())
+        if not await self._read(_last_beat, self._node):
+            raise StoreUnavailable("what was written cannot be read")
 
     def _read(self, query: Callable[..., _T], *arguments: Any, **named: Any) -> "asyncio.Future[_T]":
         if self._readers is None:
@@ -219,6 +271,10 @@ class SqlStore(SqlCallbacks):
     def open_session(self, account_id: str, token_hash: str, now: int, expires_at: int) -> "asyncio.Future[None]":
         """See ``Store.open_session``."""
         return self.commits.put(_OPEN_SESSION, accounts.NewSession(account_id, token_hash, now, expires_at))
+
+    def close_session(self, account_id: str, token_hash: str) -> "asyncio.Future[None]":
+        """See ``Store.close_session``."""
+        return self.commits.put(_CLOSE_SESSION, accounts.EndedSession(account_id, token_hash))
 
     async def find_account(
         self,
@@ -311,9 +367,55 @@ class SqlStore(SqlCallbacks):
         """See ``Store.retry_parked``."""
         return self.commits.put(_PARKED, receipts.ParkedRetry(rules, now))
 
+    async def list_receipts(
+        self,
+        outcomes: Sequence[ReceiptOutcome] = ORPHANS,
+        *,
+        group: str | None = None,
+        since_at: int | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> list[StoredReceipt]:
+        """See ``Store.list_receipts``."""
+        return await self._read(orphans.receipts_with, outcomes, group, since_at, before_id, limit)
+
+    async def fetch_receipt(self, receipt_id: int) -> StoredReceipt | None:
+        """See ``Store.fetch_receipt``."""
+        return await self._read(orphans.stored_receipt, receipt_id)
+
+    def assign_receipt(
+        self, receipt_id: int, message_id: str, part_no: int | None, now: int, *, status: Status | None = None
+    ) -> "asyncio.Future[Assigned]":
+        """See ``Store.assign_receipt``."""
+        return self.commits.put(_ASSIGN, orphans.Assignment(receipt_id, message_id, part_no, now, status))
+
+    def record_link_states(self, states: Sequence[LinkState]) -> "asyncio.Future[None]":
+        """See ``Store.record_link_states``."""
+        return self.commits.put(_LINK_STATES, states, len(states))
+
+    async def list_link_states(self) -> list[LinkState]:
+        """See ``Store.list_link_states``."""
+        return await self._read(counting.link_states)
+
+    def clean(
+        self, rules: Mapping[str, LinkRules], retention_days: int, now: int, limit: int
+    ) -> "asyncio.Future[Cleaned]":
+        """See ``Store.clean``."""
+        return self.commits.put(_CLEAN, retention.CleanStep(self._walks, rules, retention_days, now, limit), limit)
+
+    async def count_links(self) -> list[LinkCount]:
+        """See ``Store.count_links``."""
+        return await self._read(counting.link_counts)
+
     def end_overdue(self, rules: Mapping[str, LinkRules], now: int, limit: int) -> "asyncio.Future[int]":
         """See ``Store.end_overdue``."""
         return self.commits.put(_OVERDUE, overdue.Overdue(rules, now, limit), limit)
+
+    def claim_queries(self, link: str, rules: LinkRules, now: int, limit: int) -> "asyncio.Future[list[QueryDue]]":
+        """See ``Store.claim_queries``."""
+        before_at = now + rules.query_before_s * 1000
+        claim = querying.QueryClaim(link, before_at, before_at - rules.dlr_grace_s * 1000, now, limit)
+        return self.commits.put(_QUERY, claim, limit)
 
     def resend_in_doubt(self, keys: Sequence[PartKey], now: int) -> "asyncio.Future[int]":
         """See ``Store.resend_in_doubt``."""
@@ -322,6 +424,16 @@ class SqlStore(SqlCallbacks):
     def end_in_doubt(self, keys: Sequence[PartKey], now: int) -> "asyncio.Future[int]":
         """See ``Store.end_in_doubt``."""
         return self.commits.put(_DOUBTS, dispatch.DoubtVerdict(keys, False, now), len(keys))
+
+    def set_groups(self, groups: Mapping[str, str]) -> None:
+        """See ``Store.set_groups``."""
+        self._groups = dict(groups)
+
+    def reroute_messages(
+        self, links: Collection[str], route_for: Callable[[str, str], str | None], limit: int
+    ) -> "asyncio.Future[int]":
+        """See ``Store.reroute_messages``."""
+        return self.commits.put(_REROUTE, rerouting.Rerouting(frozenset(links), route_for, limit), limit)
 
     async def next_due_at(self, link: str) -> int | None:
         """See ``Store.next_due_at``."""

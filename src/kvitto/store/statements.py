@@ -26,6 +26,7 @@ from sqlalchemy.types import TypeEngine
 __all__ = [
     "CHUNK",
     "ROWS_MARK",
+    "SIZES",
     "Compiled",
     "Int",
     "Kind",
@@ -44,7 +45,12 @@ Str: Final[Kind] = Text()
 Int: Final[Kind] = BigInteger()
 
 CHUNK: Final = 256
-"""Rows in one SQLite call at most. Fewer are filled up to a power of two, so that few forms of a statement exist."""
+"""Rows in one SQLite call at most."""
+
+SIZES: Final = (*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), *range(80, 129, 16), *range(160, CHUNK + 1, 32))
+"""The lengths of list a call may have. Others are filled up with NULL rows, so that few forms of a statement exist; a
+NULL row costs nearly what a row costs, so there are more of the short ones.
+"""
 
 ROWS_MARK: Final = "__ROWS__"
 

@@ -58,6 +58,7 @@ def _routes(sends: SendReader, reporter: Reporter) -> Sequence[Route]:
         Route("GET", "/sms/1/bulks/status", queries.read_bulk_status, responses.write_bulk_status),
         Route("PUT", "/sms/1/bulks/status", queries.read_status_change, responses.write_bulk_status),
         Route("POST", "/auth/1/session", auth.read_session, responses.write_session, open=True),
+        Route("DELETE", "/auth/1/session", auth.read_logout, responses.write_logout),
         Route("POST", "/auth/1/oauth2/token", auth.read_token, responses.write_token, open=True),
     )
 

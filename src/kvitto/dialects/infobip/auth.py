@@ -9,13 +9,14 @@ from base64 import b64decode
 from typing import Final
 from urllib.parse import parse_qs
 
-from kvitto.core.operations import OpenSession
+from kvitto.core.model import Account
+from kvitto.core.operations import CloseSession, OpenSession
 from kvitto.dialects.base import Call, Credentials
 from kvitto.dialects.infobip import wire
 from kvitto.dialects.infobip.bodies import decode, refuse_nul
 from kvitto.dialects.infobip.errors import Invalid, told
 
-__all__ = ["credentials", "read_session", "read_token"]
+__all__ = ["credentials", "read_logout", "read_session", "read_token"]
 
 _TOKEN_SCHEMES: Final = frozenset({"app", "ibsso", "bearer"})
 _QUERY_PATH: Final = "/sms/1/text/query"
@@ -69,6 +70,13 @@ def read_token(call: Call, account: None) -> OpenSession:
     if given.grant_type not in (None, "client_credentials"):
         raise Invalid("grant_type", "must be client_credentials")
     return _open(given.client_id, given.client_secret, ("client_id", "client_secret"))
+
+
+@told
+def read_logout(call: Call, account: Account) -> CloseSession:
+    """``DELETE /auth/1/session``: of the token that is presented; a caller with a password has none to end."""
+    presented = credentials(call)
+    return CloseSession(token=(presented and presented.token) or "")
 
 
 def _open(username: str | None, password: str | None, names: tuple[str, str]) -> OpenSession:

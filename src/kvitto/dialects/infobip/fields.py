@@ -22,6 +22,7 @@ from kvitto.dialects.infobip.wire import SpeedIn, WindowIn
 
 __all__ = [
     "clip",
+    "is_plain",
     "read_date",
     "read_flag",
     "read_hex",
@@ -42,9 +43,14 @@ _DIGITS_MAX: Final = 10
 """Whole numbers in text of more digits are not read at all: every limit is far below."""
 
 
+def is_plain(value: str) -> bool:
+    """Whether this is a phone number as bare digits already."""
+    return value.isdigit() and value.isascii() and 5 <= len(value) <= 15 and value[0] != "0"
+
+
 def read_number(value: str, max_chars: int) -> str | None:
     """Return a phone number as bare digits, None for what is none: digits, with ``+`` or ``00`` before them or not."""
-    if value.isdigit() and value.isascii() and 5 <= len(value) <= 15 and value[0] != "0":
+    if is_plain(value):
         return value
     if len(value) > max_chars:
         return None

@@ -29,7 +29,7 @@ class _Operation(NamedTuple):
     name: str
     summary: str
     body: _Shape | None
-    result: _Shape
+    result: _Shape | None
     query: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     refusals: tuple[int, ...] = (400,)
@@ -154,6 +154,7 @@ _OPERATIONS: Final[Mapping[tuple[str, str], _Operation]] = {
     ("POST", "/auth/1/session"): _Operation(
         "openSession", "A token for IBSSO", wire.SessionIn, wire.SessionOut, refusals=(400, 403, 413, 415)
     ),
+    ("DELETE", "/auth/1/session"): _Operation("closeSession", "End the session that is presented", None, None),
     ("POST", "/auth/1/oauth2/token"): _Operation(
         "openToken", "A token for Bearer", wire.TokenIn, wire.TokenOut, refusals=(400, 403, 413, 415)
     ),
@@ -329,7 +330,9 @@ def _parameter(name: str, *, required: bool) -> _Schema:
 
 
 def _responses(told: _Operation, refusal: _Shape) -> _Schema:
-    responses: _Schema = {"200": {"description": "Done.", "content": _content(told.result)}}
+    responses: _Schema = {"204": {"description": "Done."}}
+    if told.result is not None:
+        responses = {"200": {"description": "Done.", "content": _content(told.result)}}
     for status in sorted({*told.refusals, *_ALWAYS}):
         responses[str(status)] = {"description": _REFUSALS[status], "content": _content(refusal)}
     if told.query:

@@ -11,21 +11,22 @@ from typing import Final, NamedTuple
 from msgspec import UNSET, UnsetType
 
 from kvitto.core.model import NewBatch, NewMessage, Schedule, ScheduleState, Submission
-from kvitto.core.operations import FetchSchedule, OpenSession, Reschedule, Send, Session
+from kvitto.core.operations import CloseSession, FetchSchedule, OpenSession, Reschedule, Send, Session
 from kvitto.core.status import Reason, Status
 from kvitto.dialects.base import Answer
 from kvitto.dialects.infobip import wire
-from kvitto.dialects.infobip.forms import Form, answer
+from kvitto.dialects.infobip.forms import JSON, Form, answer
 from kvitto.dialects.infobip.statuses import GROUPS, status_of, vendor_status
 from kvitto.dialects.infobip.submissions import DUPLICATE_ID, Shown
 from kvitto.dialects.infobip.times import write_date
-from kvitto.dialects.infobip.wire import DetailsOut, Sent1Out, Sent3Out, StatusOut
+from kvitto.dialects.infobip.wire import ENCODER, DetailsOut, Sent1Out, Sent3Out, StatusOut
 
 __all__ = [
     "STATES",
     "status_out",
     "write_bulk",
     "write_bulk_status",
+    "write_logout",
     "write_refused",
     "write_sent",
     "write_session",
@@ -62,11 +63,28 @@ def write_sent(operation: Send, stored: NewBatch) -> Answer:
     shown = operation.shows
     assert isinstance(shown, Shown)
     accepted = ACCEPTED_AS[shown.version]
+    if shown.version == 3 and not (shown.refused or stored.refused or shown.xml):
+        return _write_plain(shown, stored, accepted)
     if stored.refused:
         items = _with_duplicates(operation.submission, stored, accepted)
     else:
         items = [_item(message, accepted) for message in stored.messages]
     return _write_items(shown, items, shown.bulk_id or stored.batch.id)
+
+
+def _write_plain(shown: Shown, stored: NewBatch, accepted: int) -> Answer:
+    """As the long way, for the commonest answer: every destination of version 3 was taken."""
+    status, counts = status_out(accepted), shown.counts
+    items = [
+        Sent3Out(
+            message.recipient,
+            status if message.abort is None else status_out(_aborted(message.abort)),
+            message.client_id or message.id,
+            DetailsOut(message.parts) if counts else UNSET,
+        )
+        for message in stored.messages
+    ]
+    return Answer(200, ENCODER.encode(wire.Sent3ListOut(items, shown.bulk_id or stored.batch.id)), JSON)
 
 
 def write_refused(shown: Shown, status: int | None = None, submission: Submission | None = None) -> Answer:
@@ -159,6 +177,11 @@ def write_bulk_status(operation: FetchSchedule | Reschedule, schedule: Schedule)
 def write_session(operation: OpenSession, session: Session) -> Answer:
     """A token for ``IBSSO``."""
     return answer(Form(1, False), 200, "LoginResponse", wire.SessionOut(session.token))
+
+
+def write_logout(operation: CloseSession, result: None) -> Answer:
+    """204: the token is no more."""
+    return Answer(204)
 
 
 def write_token(operation: OpenSession, session: Session) -> Answer:

@@ -131,7 +131,12 @@ def _recipients(
     named = False
     why = text.refused or _sender_refusal(text.sender, account)
     for at, destination in enumerate(text.destinations, place):
-        to, message_id = destination.to, fields.clip(destination.message_id, wire.MESSAGE_ID_MAX_CHARS)
+        to, message_id = destination.to, destination.message_id
+        if message_id is None and to and not why and fields.is_plain(to):  # nearly all of them
+            recipients.append(to)
+            ids.append(None)
+            continue
+        message_id = fields.clip(message_id, wire.MESSAGE_ID_MAX_CHARS)
         number = fields.read_number(to, longest) if to else None
         status = why
         if number is None:

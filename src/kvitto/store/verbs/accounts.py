@@ -14,10 +14,12 @@ from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 
 __all__ = [
     "AccountChange",
+    "EndedSession",
     "NewSession",
     "Sealer",
     "TokenChange",
     "account_columns",
+    "close_sessions",
     "create_accounts",
     "delete_accounts",
     "open_sessions",
@@ -35,6 +37,13 @@ class AccountChange(NamedTuple):
     name: str
     changes: Mapping[str, object]
     now: int
+
+
+class EndedSession(NamedTuple):
+    """A token to forget, if it is a session's."""
+
+    account_id: str
+    token_hash: str
 
 
 class NewSession(NamedTuple):
@@ -69,6 +78,7 @@ _COLUMNS: Final = (
     "rate",
     "quota",
     "timezone",
+    "retention_days",
     "created_at",
     "callback_dialect",
     "final_only",
@@ -117,6 +127,7 @@ _ROW: Final[dict[str, Kind]] = {
     "rate": t.account.c.rate.type,
     "quota": Int,
     "timezone": Str,
+    "retention_days": Int,
     "created_at": Int,
     "callback_dialect": Str,
     "final_only": Int,
@@ -180,6 +191,7 @@ def _create(tx: Tx, new: NewAccount) -> bool:
         one.rate,
         one.quota,
         one.timezone,
+        one.retention_days,
         one.created_at,
         one.callback_dialect,
         int(one.final_only),
@@ -295,6 +307,22 @@ _OVER: Final = Statement(
         t.token.c.account_id == bindparam("of", type_=Str), t.token.c.expires_at <= bindparam("now", type_=Int)
     )
 )
+
+
+_CLOSE: Final = Statement(
+    lambda _: delete(t.token).where(
+        t.token.c.hash == bindparam("hash", type_=Str),
+        t.token.c.account_id == bindparam("of", type_=Str),
+        t.token.c.expires_at.is_not(None),
+    )
+)
+
+
+def close_sessions(tx: Tx, scope: Scope, items: Sequence[EndedSession]) -> list[None]:
+    """Forget tokens that sessions had; see ``Store.close_session``."""
+    for item in items:
+        tx.run(_CLOSE, of=item.account_id, hash=item.token_hash)
+    return [None] * len(items)
 
 
 def open_sessions(tx: Tx, scope: Scope, items: Sequence[NewSession]) -> list[None]:

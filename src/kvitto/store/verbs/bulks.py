@@ -1,4 +1,4 @@
-"""Messages that differ from the plain ones of their batch: texts, ids, times of their own (ADR 0012).
+"""Messages that differ from the plain ones of their batch: texts, ids, times of their own (ADR 0014).
 
 What ``admission`` writes for nearly all batches has no column for these; their rows are made here, one by one.
 

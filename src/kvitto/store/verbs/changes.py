@@ -7,10 +7,10 @@ Must not know: why something changed. Next: ``answers``, ``receipts``, ``overdue
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
-from sqlalchemy import Select, bindparam, func, insert, literal, select, update
+from sqlalchemy import Select, bindparam, case, func, insert, literal, select, update
 
 from kvitto.core.endpoint import endpoint_number
 from kvitto.core.ids import batch_of, message_range
@@ -58,6 +58,7 @@ __all__ = [
     "batch_key",
     "count_by_status",
     "count_ends",
+    "join_batch",
     "load_parts",
     "lone_part",
     "message_of",
@@ -125,7 +126,6 @@ _MESSAGE_COLUMNS: Final = (
     t.batch.c.extra,
     t.message.c.own,
     t.batch.c.feed,
-    t.account.c.feed,
     t.account.c.callback_url,
 )
 
@@ -151,10 +151,15 @@ _PART_COLUMNS: Final = (
 
 def select_loaded(first: Sequence[Any], source: Any) -> Select[Any]:
     """Select ``first`` and then a message's columns, from ``source`` (which has ``message``) and what belongs to it."""
-    joined = source.join(t.batch, t.batch.c.id == batch_key(t.message.c.id)).outerjoin(
-        t.account, t.account.c.id == t.message.c.account_id
-    )
+    joined = join_batch(source)
     return select(*first, *_MESSAGE_COLUMNS).select_from(joined).with_for_update(of=t.message)
+
+
+def join_batch(source: Any) -> Any:
+    """Join ``source`` (which has ``message``) with the batch, and with the account where that must say the URL."""
+    silent = t.batch.c.callback_url.is_(None) | t.message.c.own.is_not(None)
+    asked = case((silent, t.message.c.account_id))  # NULL is not even looked up
+    return source.join(t.batch, t.batch.c.id == batch_key(t.message.c.id)).outerjoin(t.account, t.account.c.id == asked)
 
 
 class Loaded:
@@ -164,6 +169,7 @@ class Loaded:
         "_hushed",
         "account_id",
         "created_at",
+        "groups",
         "id",
         "links",
         "parts",
@@ -185,6 +191,7 @@ class Loaded:
         self.was = self.record
         self.links: dict[int, str] = {}
         self.smsc_ids: dict[int, str | None] = {}
+        self.groups: frozenset[str] = frozenset()
         self._hushed = False
 
     def hush(self) -> None:
@@ -228,6 +235,18 @@ class Loaded:
         return url
 
     @property
+    def client_reference(self) -> str | None:
+        """The batch's."""
+        reference: str | None = self.row[21]
+        return reference
+
+    @property
+    def kind_word(self) -> str:
+        """The batch's content's kind, as stored."""
+        kind: str = self.row[22]
+        return kind
+
+    @property
     def expire_at(self) -> int:
         """When its validity ends."""
         expire_at: int = self.row[24]
@@ -243,6 +262,17 @@ class Loaded:
     def cancelled(self) -> bool:
         """Whether the customer has cancelled its batch."""
         return self.row[26] is not None
+
+    @property
+    def feed(self) -> str:
+        """How it stands to the one-time feed."""
+        feed: str = self.row[34]
+        return feed
+
+    @property
+    def decided_by(self) -> int:
+        """The part that decided its end, of several; else 0."""
+        return self.record.decided_by if self.parts > 1 else 0
 
     def set_parts(self, parts: tuple[PartRecord, ...]) -> None:
         """Give the parts that were loaded for it."""
@@ -284,7 +314,7 @@ class Loaded:
 def _with_own(row: Sequence[Any]) -> Sequence[Any]:
     """The same row with what the message has of its own in the place of its batch's."""
     own, changed = read_own(row[33]), list(row)
-    changed[18], changed[20], changed[21] = own.notify, own.callback_url or row[36], own.client_reference
+    changed[18], changed[20], changed[21] = own.notify, own.callback_url or row[35], own.client_reference
     changed[22], changed[23], changed[24] = own.content.kind, own.content.max_parts, own.expire_at
     changed[28], changed[32], changed[34] = own.sender, own.extra, own.feed
     return changed
@@ -350,10 +380,12 @@ def load_parts(tx: Tx, loaded: Sequence[Loaded]) -> None:
     by_id: dict[str, list[PartRecord]] = {}
     links: dict[str, dict[int, str]] = {}
     smsc_ids: dict[str, dict[int, str | None]] = {}
+    groups: dict[str, set[str]] = {}
     for row in tx.run(PARTS_OF, [(one.id,) for one in loaded]):
         by_id.setdefault(row[0], []).append(read_part(row))
         links.setdefault(row[0], {})[row[1]] = row[12]
         smsc_ids.setdefault(row[0], {})[row[1]] = row[14]
+        groups.setdefault(row[0], set()).add(row[13])
     for one in loaded:
         parts = by_id.get(one.id, [])
         if one.parts == 1:
@@ -361,6 +393,7 @@ def load_parts(tx: Tx, loaded: Sequence[Loaded]) -> None:
         one.set_parts(tuple(parts))
         one.links = links.get(one.id, {})
         one.smsc_ids = smsc_ids.get(one.id, {})
+        one.groups = frozenset(groups.get(one.id, ()))
 
 
 def message_of(tx: Tx, ids: Sequence[str]) -> dict[str, Loaded]:
@@ -562,7 +595,48 @@ def _record_values(record: Message | PartRecord) -> tuple[Any, ...]:
 TELLS_MESSAGE, TELLS_SUMMARY, TELLS_FULL = "message", "summary", "full"
 """What a callback tells of: one message's change (the event of the same number), or a batch's end."""
 
-_Telling = tuple[int, MessageView | BatchReport, Loaded, str]
+
+class Told(Protocol):
+    """Who is to be told of a message, and what its batch's report needs."""
+
+    @property
+    def feed(self) -> str:
+        """How it stands to the one-time feed."""
+
+    @property
+    def decided_by(self) -> int:
+        """The part that decided its end, of several; else 0."""
+
+    @property
+    def id(self) -> str:
+        """The message's."""
+
+    @property
+    def account_id(self) -> str:
+        """Whose it is."""
+
+    @property
+    def dialect(self) -> str:
+        """In whose words."""
+
+    @property
+    def callback_url(self) -> str | None:
+        """Where to."""
+
+    @property
+    def notify(self) -> Notify:
+        """Which changes are called back."""
+
+    @property
+    def client_reference(self) -> str | None:
+        """The batch's."""
+
+    @property
+    def kind_word(self) -> str:
+        """The batch's content's kind, as stored."""
+
+
+_Telling = tuple[int, MessageView | BatchReport, Told, str]
 """A callback to write: its number, its facts, the message that caused it, and one of the three words above."""
 
 
@@ -576,9 +650,9 @@ class Changes:
         self._parts: dict[tuple[str, int], PartRecord] = {}
         self._states: dict[tuple[str, int], PartRecord] = {}
         self._messages: dict[str, tuple[Loaded, int | None, int | None]] = {}
-        self._events: list[tuple[Loaded, MessageView, bool]] = []
+        self._events: list[tuple[Told, MessageView, bool]] = []
         self._firsts: dict[str, tuple[str, str]] = {}
-        self._ended: dict[str, tuple[int, Loaded]] = {}
+        self._ended: dict[str, tuple[int, Told]] = {}
 
     def apply(
         self, loaded: Loaded, event: Event, *, due_at: int | None = None, deadline_at: int | None = None
@@ -624,6 +698,10 @@ class Changes:
         """Take over the writing of a lone part that changed its state; False if it did not, or has siblings."""
         return self._states.pop(key, None) is not None
 
+    def count(self, link: str, group: str, name: str) -> None:
+        """Add one to a link's counter (R54)."""
+        self._scope.count(link, group, name)
+
     def born(self, loaded: Loaded) -> None:
         """A message that was stored with its end already (an abort at admission): event and callbacks."""
         self._note_change(loaded, late=False)
@@ -642,9 +720,21 @@ class Changes:
         if final or tell:  # that the SMSC took it, and when, stands with its parts already
             self._events.append((loaded, loaded.view(), tell))
         if final and not late and notify in _PER_BATCH:
-            batch_id = batch_of(loaded.id)
-            count, _ = self._ended.get(batch_id, (0, loaded))
-            self._ended[batch_id] = (count + 1, loaded)
+            self._count_end(loaded)
+
+    def end(self, told: Told, view: MessageView) -> None:
+        """A message came to its first end, and its row is written by the caller: event and callbacks."""
+        notify = told.notify
+        tell = notify is Notify.FINAL or notify is Notify.CHANGES or notify is Notify.ATTEMPTS
+        tell = tell and told.callback_url is not None
+        self._events.append((told, view, tell))
+        if notify in _PER_BATCH:
+            self._count_end(told)
+
+    def _count_end(self, told: Told) -> None:
+        batch_id = batch_of(told.id)
+        count, _ = self._ended.get(batch_id, (0, told))
+        self._ended[batch_id] = (count + 1, told)
 
     def _note_attempt(self, loaded: Loaded, before: Message, at: int) -> None:
         """The SMSC says that an attempt failed and it goes on trying: told to those who asked for that."""
@@ -712,9 +802,9 @@ class Changes:
                     error.command_status,
                 )
             )
-            if loaded.parts > 1 and loaded.record.decided_by:
-                of_parts.append((*rows.pop(), loaded.record.decided_by))
-            if view.status in FINAL and (loaded.row[35], loaded.row[34], tell) in unread.ENTERS:
+            if loaded.decided_by:
+                of_parts.append((*rows.pop(), loaded.decided_by))
+            if view.status in FINAL and (loaded.feed, tell) in unread.ENTERS:
                 ends.append((view.account_id, seq, view.id))
             if tell:
                 due.append((seq, view, loaded, TELLS_MESSAGE))
@@ -764,11 +854,10 @@ def _first_final(record: Message) -> tuple[str, str]:
     return end, msgspec.json.encode((record.since_at, record.done_at)).decode()
 
 
-def report_of(tx: Tx, batch_id: str, loaded: Loaded, full: bool) -> BatchReport:
+def report_of(tx: Tx, batch_id: str, one: Told, full: bool) -> BatchReport:
     """A batch whose messages are all final."""
     total, counts = count_ends(tx, batch_id, full=full)
-    row = loaded.row
-    return BatchReport(batch_id, loaded.account_id, total, row[21], KIND[row[22]], True, counts)
+    return BatchReport(batch_id, one.account_id, total, one.client_reference, KIND[one.kind_word], True, counts)
 
 
 def count_ends(tx: Tx, batch_id: str, *, full: bool) -> tuple[int, tuple[StatusCount, ...]]:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import bindparam, insert, literal, select, update
 
 from kvitto.core.matching import fold
-from kvitto.core.model import Claimed, Notify, PartKey
+from kvitto.core.model import Claimed, Content, Notify, PartKey
 from kvitto.core.status import Answered, PartState, Reason, Refused, Status, WaitOver, Withdrawn
 from kvitto.core.window import next_opening
 from kvitto.store import schema as t
@@ -191,13 +191,17 @@ def _claim(tx: Tx, scope: Scope, claim: Claim) -> list[Claimed]:
         for message_id, part_no in tx.run(_WAITING_PARTS, [(one,) for one in again]):
             again[message_id].append(part_no)
     taken: list[Claimed] = []
+    contents: dict[str, Content] = {}  # of a batch's many messages it is read once
     left = claim.parts
     for row in rows:
         todo = tuple(again[row[0]]) if row[5] else (1,) if row[3] == 1 else tuple(range(1, row[3] + 1))
         if len(todo) > left and taken:  # a text longer than the window goes alone, and fills it as slots come free
             break
         left -= len(todo)
-        taken.append(_claimed(row, todo))
+        content = contents.get(row[8])
+        if content is None:
+            content = contents[row[8]] = read_content(row[8])
+        taken.append(_claimed(row, content, todo))
         if left <= 0:
             break
     if taken:
@@ -223,12 +227,11 @@ def _open_now(tx: Tx, rows: list[Any], now: int) -> list[Any]:
     return open_rows
 
 
-def _claimed(row: Sequence[Any], todo: tuple[int, ...]) -> Claimed:
+def _claimed(row: Sequence[Any], content: Content, todo: tuple[int, ...]) -> Claimed:
     if row[11] is not None:
         own = read_own(row[11])
         text = row[4] if row[4] is not None else own.content.text
         return Claimed(row[0], row[1], row[2], own.sender or "", own.content, text, row[3], todo, own.expire_at, row[5])
-    content = read_content(row[8])
     text = row[4] if row[4] is not None else content.text
     return Claimed(row[0], row[1], row[2], row[7] or "", content, text, row[3], todo, row[9], row[5])
 
@@ -425,7 +428,7 @@ _BACK_TO_QUEUE: Final = Statement(
 )
 _WRITTEN_HERE: Final = Statement(
     lambda r: (
-        select(t.part.c.message_id, t.part.c.part_no)
+        select(t.part.c.message_id, t.part.c.part_no, t.part.c.link, t.part.c.grp)
         .select_from(r.join(t.part, (t.part.c.message_id == r.c.id) & (t.part.c.part_no == r.c.no)))
         .where(t.part.c.state == str(PartState.WRITTEN), t.part.c.node == bindparam("by", type_=Str))
     ),
@@ -449,11 +452,26 @@ _DOUBTFUL: Final = Statement(
 """Parts in doubt whose message has not ended: the others wait for nobody's word, only for a late receipt (R45)."""
 
 
+_RESEND: Final = Statement(
+    lambda r: (
+        update(t.part)
+        .values(state=str(PartState.WAITING), reason=str(Reason.NOT_ACKNOWLEDGED))
+        .where(t.part.c.message_id == r.c.id, t.part.c.part_no == r.c.no)
+    ),
+    id=Str,
+    no=Int,
+)
+"""Until it is written again, a receipt of its first submit may still adopt it (R33): the reason remembers that."""
+
+
 def record_fates(tx: Tx, scope: Scope, items: Sequence[Fates]) -> list[None]:
     """Parts back to the queue, or in doubt; see ``Store.record_fates``."""
     for item in items:
         keys = [fate.key for fate in item.fates]
-        written = {tuple(row) for row in tx.run(_WRITTEN_HERE, keys, by=scope.node)}
+        written = {PartKey(row[0], row[1]): (row[2], row[3]) for row in tx.run(_WRITTEN_HERE, keys, by=scope.node)}
+        for fate in item.fates:
+            if fate.key in written:
+                scope.count(*written[fate.key], "in_doubt" if fate.in_doubt else "returned")
         doubtful = [fate.key for fate in item.fates if fate.in_doubt and fate.key in written]
         unsent = [fate.key for fate in item.fates if not fate.in_doubt and fate.key in written]
         if doubtful:
@@ -480,7 +498,8 @@ def _resolve(tx: Tx, scope: Scope, item: DoubtVerdict) -> int:
     if not keys:
         return 0
     if item.resend:
-        _requeue(tx, keys, item.now)
+        tx.run(_RESEND, keys)
+        tx.run(_BACK_TO_QUEUE, [(message_id, item.now) for message_id in {key[0] for key in keys}])
         return len(keys)
     changes = Changes(tx, scope, item.now)
     for one in message_of(tx, [key.message_id for key in keys]).values():
@@ -494,11 +513,17 @@ _WRITTEN_BY: Final = Statement(
         update(t.part)
         .values(state=str(PartState.IN_DOUBT))
         .where(t.OPEN, t.part.c.state == str(PartState.WRITTEN), t.part.c.node == bindparam("by", type_=Str))
-        .returning(t.part.c.message_id)
+        .returning(t.part.c.link, t.part.c.grp)
     )
 )
 
 
 def take_back_parts(tx: Tx, scope: Scope, items: Sequence[None]) -> list[int]:
     """At start: what this node had claimed when it died is in doubt (R12). Returns how many parts."""
-    return [len(tx.run(_WRITTEN_BY, by=scope.node)) for _ in items]
+    counts = []
+    for _ in items:
+        rows = tx.run(_WRITTEN_BY, by=scope.node)
+        for link, group in rows:
+            scope.count(link, group, "in_doubt")
+        counts.append(len(rows))
+    return counts

@@ -1,4 +1,4 @@
-"""The one-time feed: each ended message's report is read once (docs/status.md 8, ADR 0011, P16).
+"""The one-time feed: each ended message's report is read once (docs/status.md 8, ADR 0013, P16).
 
 To take reports is to move rows: out of ``unread``, into one row of ``handing`` that lists them, in one transaction. So
 two readers never get the same report, and a page costs the same however many wait. Once the answer is written the
@@ -14,14 +14,16 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 
-from kvitto.core.ids import message_range
+from kvitto.core.ids import batch_of, message_range
 from kvitto.core.model import FeedFilter, MessageView
+from kvitto.core.status import Note
 from kvitto.store import schema as t
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx, Whole
-from kvitto.store.verbs.changes import read_view, view_columns, view_source
+from kvitto.store.verbs.changes import KIND, REASON, STATUS, read_error
+from kvitto.store.verbs.texts import read_extra, read_own
 
 __all__ = [
     "LEASE_MS",
@@ -175,8 +177,48 @@ def _put_back(tx: Tx, handings: Sequence[Sequence[Any]]) -> None:
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
-_VIEWS: Final = Statement(
-    lambda r: select(*view_columns()).select_from(view_source(r.join(t.message, t.message.c.id == r.c.id))), id=Str
+_ROWS: Final = Statement(
+    lambda r: select(
+        t.message.c.id,
+        t.message.c.account_id,
+        t.message.c.recipient,
+        t.message.c.status,
+        t.message.c.reason,
+        t.message.c.since_at,
+        t.message.c.done_at,
+        t.message.c.error_source,
+        t.message.c.error_text,
+        t.message.c.error_net_type,
+        t.message.c.error_net_code,
+        t.message.c.error_command_status,
+        t.message.c.notes,
+        t.message.c.parts,
+        t.message.c.created_at,
+        t.message.c.client_id,
+        t.message.c.send_at,
+        t.message.c.own,
+        t.part.c.smsc_message_id,
+        t.part.c.link,
+    ).select_from(
+        r.join(t.message, t.message.c.id == r.c.id).outerjoin(
+            t.part,
+            (t.part.c.message_id == t.message.c.id) & (t.part.c.part_no == func.coalesce(t.message.c.decided_by, 1)),
+        )
+    ),
+    id=Str,
+)
+_BATCH_ROWS: Final = Statement(
+    lambda r: select(
+        t.batch.c.id,
+        t.batch.c.client_reference,
+        t.batch.c.kind,
+        t.batch.c.max_parts,
+        t.batch.c.dialect,
+        t.batch.c.sender,
+        t.batch.c.client_id,
+        t.batch.c.extra,
+    ).select_from(r.join(t.batch, t.batch.c.id == r.c.id)),
+    id=Str,
 )
 _BELOW: Final = Statement(
     lambda _: (
@@ -288,6 +330,58 @@ def find_unread(tx: Tx, account_id: str, wanted: FeedFilter, limit: int) -> tupl
 
 
 def views_of(tx: Tx, message_ids: Sequence[str]) -> list[MessageView | None]:
-    """Messages as they stand, in the order asked for; None for one that is gone."""
-    found = {row[0]: read_view(row, first_final=False) for row in tx.run(_VIEWS, [(one,) for one in message_ids])}
+    """Messages as they stand, in the order asked for; None for one that is gone.
+
+    As ``changes.read_view`` would read them, but each batch is read once: pages are long, and so are most batches.
+    """
+    batch_ids = {batch_of(one) for one in message_ids}
+    batches = {row[0]: _Batch(row) for row in tx.run(_BATCH_ROWS, [(one,) for one in batch_ids])}
+    found = {row[0]: _view(row, batches) for row in tx.run(_ROWS, [(one,) for one in message_ids])}
     return [found.get(one) for one in message_ids]
+
+
+class _Batch:
+    """What a page's messages of one batch have in common."""
+
+    __slots__ = ("client_id", "dialect", "extra", "id", "kind", "max_parts", "reference", "sender")
+
+    def __init__(self, row: Sequence[Any]) -> None:
+        self.id, self.reference, kind, self.max_parts, self.dialect, self.sender, self.client_id, extra = row
+        self.kind = KIND[kind]
+        self.extra = read_extra(extra)
+
+
+def _view(row: Sequence[Any], batches: dict[str, _Batch]) -> MessageView:
+    batch = batches[batch_of(row[0])]
+    reference, kind, max_parts = batch.reference, batch.kind, batch.max_parts
+    sender, extra = batch.sender, batch.extra
+    if row[17] is not None:
+        own = read_own(row[17])
+        reference, kind, max_parts = own.client_reference, own.content.kind, own.content.max_parts
+        sender, extra = own.sender, own.extra
+    return MessageView(
+        row[0],
+        batch.id,
+        row[1],
+        row[2],
+        STATUS[row[3]],
+        REASON[row[4]],
+        row[5],
+        row[6],
+        read_error(row, 7),
+        row[13],
+        Note(row[12]) if row[12] else Note.NONE,
+        row[14],
+        reference,
+        kind,
+        max_parts,
+        batch.dialect,
+        sender,
+        row[15],
+        batch.client_id,
+        row[14] if row[16] is None else row[16],
+        row[18] or "",
+        row[19] or "",
+        None,
+        extra,
+    )

@@ -10,23 +10,29 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, case, delete, insert, literal, select, update
+from sqlalchemy import Select, bindparam, case, delete, insert, literal, select, update
 
 from kvitto.core.matching import Ambiguous, Candidate, Match, Park, ReceiptIds, adopt, candidate_keys, fold, match
 from kvitto.core.matching import InDoubt as DoubtfulPart
 from kvitto.core.model import ReceiptOutcome
-from kvitto.core.receipt import IdBase, LinkRules, NetworkError, Receipt, shown_done_at
+from kvitto.core.receipt import IdBase, LinkRules, NetworkError, PartReceipts, Receipt, shown_done_at
 from kvitto.core.status import FINAL, MoveKind, Reason, ReceiptRead, Status
 from kvitto.store import schema as t
 from kvitto.store.api import IncomingMessage, ReceiptResult, ReceivedReceipt
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
-from kvitto.store.verbs.changes import Changes, Loaded, load_parts, lone_part, select_loaded
+from kvitto.store.verbs.changes import Changes, Loaded, load_parts, select_loaded
+from kvitto.store.verbs.counting import count_outcomes
 from kvitto.store.verbs.dispatch import NAME_PARTS
+from kvitto.store.verbs.plain_ends import Asked, Ending, find_plain_ends, write_plain_ends
+from kvitto.store.verbs.search import Found, Parked, Search
+from kvitto.store.verbs.wholes import watch_parts
 
 __all__ = [
     "Parked",
     "ParkedRetry",
+    "give_receipt",
+    "read_kept",
     "record_incoming",
     "record_receipts",
     "retry_parked",
@@ -46,35 +52,6 @@ class ParkedRetry(NamedTuple):
     now: int
 
 
-class _Found(NamedTuple):
-    """A stored part that may be a receipt's: with its message, and what matching wants to know of it."""
-
-    loaded: Loaded
-    part_no: int
-    link: str
-    written_at: int
-    candidate: Candidate
-
-
-_BY_FOLDED: Final = Statement(
-    lambda r: select_loaded(
-        (
-            r.c.n,
-            t.part.c.part_no,
-            t.part.c.state,
-            t.part.c.link,
-            t.part.c.grp,
-            t.part.c.smsc_message_id,
-            t.part.c.written_at,
-        ),
-        r.join(t.part, (t.part.c.grp == r.c.grp) & (t.part.c.folded_id == r.c.folded)).join(
-            t.message, t.message.c.id == t.part.c.message_id
-        ),
-    ),
-    n=Int,
-    grp=Str,
-    folded=Str,
-)
 _RECEIPT: Final[dict[str, Kind]] = {
     "id": Int,
     "account_id": Str,
@@ -115,18 +92,6 @@ _INSERT_INCOMING: Final = Statement(
 )
 
 
-class Parked(NamedTuple):
-    """A receipt on its way to its message: new (``id`` None) or parked before."""
-
-    id: int | None
-    link: str
-    group: str
-    at: int
-    receipt: Receipt
-    rules: LinkRules
-    tries: int
-
-
 def record_receipts(tx: Tx, scope: Scope, items: Sequence[Sequence[ReceivedReceipt]]) -> list[list[ReceiptResult]]:
     """Keep, match, apply, park; see ``Store.record_receipts``."""
     flat = [received for item in items for received in item]
@@ -155,7 +120,7 @@ def record_receipts(tx: Tx, scope: Scope, items: Sequence[Sequence[ReceivedRecei
                 verdict.level,
                 verdict.message_id,
                 verdict.part_no,
-                _parsed_json(one.receipt, one.rules) if parked and one.receipt is not None else None,
+                _parsed_json(one.receipt, one.rules) if one.receipt is not None and not verdict.message_id else None,
                 one.at + _FIRST_RETRIES_MS[0] if parked else None,
             )
         )
@@ -185,27 +150,52 @@ def _decide(tx: Tx, scope: Scope, receipts: Sequence[Parked], now: int) -> list[
     """Match receipts and apply those that found their message."""
     if not receipts:
         return []
-    search = _Search(tx, receipts)
+    asked = [Asked(place, one.group, one.at, one.receipt) for place, one in enumerate(receipts) if one.id is None]
+    plain = find_plain_ends(tx, asked)
+    others = _search_others(tx, receipts, plain)
     changes = Changes(tx, scope, now)
+    if plain:
+        write_plain_ends(tx, changes, [(one, plain[one.place]) for one in asked if one.place in plain])
     verdicts = []
-    for index, one in enumerate(receipts):
-        item = search.exact.get(index)
-        if item is not None:
-            verdicts.append(_apply(changes, one, item, 1, now))
-            continue
-        here = search.found.get(index, [])
-        result = _match(one, here)
-        if isinstance(result, Match):
-            item = next(item for item in here if item.candidate.key == result.candidate.key)
-            verdicts.append(_apply(changes, one, item, result.level, now))
+    for place, one in enumerate(receipts):
+        ending = plain.get(place)
+        if ending is not None:
+            verdicts.append(_Verdict(ReceiptOutcome.MATCHED, 1, ending.id, 1, ending.account_id))
         else:
-            outcome = ReceiptOutcome.AMBIGUOUS if isinstance(result, Ambiguous) else ReceiptOutcome.PARKED
-            verdicts.append(_Verdict(outcome))
+            verdicts.append(_decide_by_rules(changes, one, *others[place], now))
     changes.write()
     return verdicts
 
 
-def _match(one: Parked, here: Sequence[_Found]) -> Match | Park | Ambiguous:
+_Hits = tuple[Found | None, Sequence[Found]]
+"""What the search found for a receipt: the part that it names to the letter, else those that it may mean."""
+
+
+def _search_others(tx: Tx, receipts: Sequence[Parked], plain: dict[int, Ending]) -> dict[int, _Hits]:
+    """Search for the receipts that are not ``plain``; what they share a message with is not plain either."""
+    if len(plain) == len(receipts):
+        return {}
+    search = Search(tx, [one for place, one in enumerate(receipts) if place not in plain])
+    shared = [place for place, ending in plain.items() if ending.id in search.loaded]
+    if shared:
+        for place in shared:
+            del plain[place]
+        search = Search(tx, [one for place, one in enumerate(receipts) if place not in plain])
+    places = [place for place in range(len(receipts)) if place not in plain]
+    return {place: (search.exact.get(at), search.found.get(at, ())) for at, place in enumerate(places)}
+
+
+def _decide_by_rules(changes: Changes, one: Parked, exact: Found | None, here: Sequence[Found], now: int) -> _Verdict:
+    if exact is not None:
+        return _apply(changes, one, exact, 1, now)
+    result = _match(one, here)
+    if isinstance(result, Match):
+        item = next(item for item in here if item.candidate.key == result.candidate.key)
+        return _apply(changes, one, item, result.level, now)
+    return _Verdict(ReceiptOutcome.AMBIGUOUS if isinstance(result, Ambiguous) else ReceiptOutcome.PARKED)
+
+
+def _match(one: Parked, here: Sequence[Found]) -> Match | Park | Ambiguous:
     """Ask the rules (R26-R35), with what is final by now."""
     if not here:
         return Park()
@@ -217,55 +207,7 @@ def _match(one: Parked, here: Sequence[_Found]) -> Match | Park | Ambiguous:
     return match(ids, candidates, one.rules)
 
 
-class _Search:
-    """The stored parts that receipts may be for.
-
-    First each receipt's own id alone is looked up. Where that gives one part whose id is the receipt's to the letter,
-    it is a match of level 1 whatever else there may be (``exact``: nearly always). For the rest, every key that any
-    level
-    could mean is looked up (``found``).
-    """
-
-    def __init__(self, tx: Tx, receipts: Sequence[Parked]) -> None:
-        self._tx = tx
-        self._loaded: dict[str, Loaded] = {}
-        sent = [one.receipt.tlv_id or one.receipt.text_id or "" for one in receipts]
-        first = [(index, one.group, fold(sent[index])) for index, one in enumerate(receipts)]
-        self.found = self._look_up(first)
-        self.exact = {
-            index: here[0]
-            for index, here in self.found.items()
-            if len(here) == 1 and here[0].candidate.smsc_message_id == sent[index]
-        }
-        if len(self.exact) < len(receipts):
-            keys = [
-                (index, one.group, key)
-                for index, one in enumerate(receipts)
-                if index not in self.exact
-                for key in candidate_keys(one.receipt.tlv_id, one.receipt.text_id, one.rules)
-            ]
-            self.found.update(self._look_up(keys))
-        load_parts(tx, [one for one in self._loaded.values() if one.parts > 1])
-
-    def _look_up(self, keys: Sequence[tuple[int, str, str]]) -> dict[int, list[_Found]]:
-        found: dict[int, list[_Found]] = {}
-        loaded = self._loaded
-        for row in self._tx.run(_BY_FOLDED, keys):
-            index, part_no, state, link, group, smsc_id, written_at, message_id = row[:8]
-            one = loaded.get(message_id)
-            if one is None:
-                one = loaded[message_id] = Loaded(row[7:])
-                if one.parts == 1:
-                    one.set_parts((lone_part(part_no, state, one.record),))
-                    one.links, one.smsc_ids = {part_no: link}, {part_no: smsc_id}
-            candidate = Candidate((message_id, part_no), group, smsc_id, one.recipient, written_at, False)
-            here = found.setdefault(index, [])
-            if not here or all(known.candidate.key != candidate.key for known in here):
-                here.append(_Found(one, part_no, link, written_at, candidate))
-        return found
-
-
-def _apply(changes: Changes, one: Parked, item: _Found, level: int, now: int, *, adopted: bool = False) -> _Verdict:
+def _apply(changes: Changes, one: Parked, item: Found, level: int, now: int, *, adopted: bool = False) -> _Verdict:
     """Let a receipt change the part it is for; one that was parked tells us its news only now."""
     receipt = one.receipt
     network = receipt.network_error
@@ -280,8 +222,12 @@ def _apply(changes: Changes, one: Parked, item: _Found, level: int, now: int, *,
         network.net_code if network else None,
         adopted,
     )
+    if item.loaded.parts > 1:
+        event = event._replace(whole=one.rules.part_receipts is PartReceipts.ONE)
     was_ended = item.loaded.record.status in FINAL
     outcome = changes.apply(item.loaded, event)
+    if outcome.part is not None and item.loaded.parts > 1:
+        watch_parts(changes, item.loaded, item.part_no, (one.link, one.group), one.rules, event.at)
     return _Verdict(
         _outcome(outcome.kind, outcome.part is None, was_ended, adopted),
         level or None,
@@ -289,6 +235,14 @@ def _apply(changes: Changes, one: Parked, item: _Found, level: int, now: int, *,
         item.part_no,
         item.loaded.account_id,
     )
+
+
+def give_receipt(
+    changes: Changes, one: Parked, loaded: Loaded, part_no: int, link: str, written_at: int, now: int
+) -> ReceiptOutcome:
+    """Let a kept receipt change a part that somebody chose for it (R34); returns what it did there."""
+    candidate = Candidate((loaded.id, part_no), one.group, "", loaded.recipient, written_at, False)
+    return _apply(changes, one, Found(loaded, part_no, link, written_at, candidate), 0, now).outcome
 
 
 def _outcome(kind: MoveKind, nothing_new: bool, was_ended: bool, adopted: bool) -> ReceiptOutcome:
@@ -336,6 +290,8 @@ class _Stored(msgspec.Struct, array_like=True):
     submit_id: IdBase
     receipt_id: IdBase
     park_s: int
+    part_receipts: PartReceipts = PartReceipts.AUTO
+    part_wait_s: int = 600
 
 
 def _parsed_json(receipt: Receipt, rules: LinkRules) -> str:
@@ -357,11 +313,18 @@ def _parsed_json(receipt: Receipt, rules: LinkRules) -> str:
         rules.submit_id,
         rules.receipt_id,
         rules.park_s,
+        rules.part_receipts,
+        rules.part_wait_s,
     )
     return msgspec.json.encode(stored).decode()
 
 
 _read_stored = msgspec.json.Decoder(_Stored)
+
+
+def read_kept(parsed: str) -> Receipt:
+    """What was read of a receipt that has no message yet."""
+    return _receipt_from(_read_stored.decode(parsed))
 
 
 def _receipt_from(kept: _Stored) -> Receipt:
@@ -430,7 +393,7 @@ _SETTLE: Final = Statement(
             part_no=r.c.part_no,
             next_try_at=r.c.next_try_at,
             tries=t.receipt.c.tries + 1,
-            parsed=case((r.c.next_try_at.is_not(None), t.receipt.c.parsed), else_=None),
+            parsed=case((r.c.message_id.is_(None), t.receipt.c.parsed), else_=None),
         )
         .where(t.receipt.c.id == r.c.id)
     ),
@@ -469,13 +432,23 @@ def retry_parked(tx: Tx, scope: Scope, items: Sequence[ParkedRetry]) -> list[int
 
 def _parked(row: Sequence[Any], rules: Mapping[str, LinkRules]) -> Parked:
     kept = _read_stored.decode(row[4])
-    own = rules.get(row[1]) or _rules_at_parking(kept.submit_id, kept.receipt_id, kept.park_s)
+    own = rules.get(row[1]) or _rules_at_parking(
+        kept.submit_id, kept.receipt_id, kept.park_s, kept.part_receipts, kept.part_wait_s
+    )
     return Parked(row[0], row[1], row[2], row[3], _receipt_from(kept), own, row[5])
 
 
 @lru_cache(maxsize=64)
-def _rules_at_parking(submit_id: IdBase, receipt_id: IdBase, park_s: int) -> LinkRules:
-    return LinkRules(submit_id=submit_id, receipt_id=receipt_id, park_s=park_s)
+def _rules_at_parking(
+    submit_id: IdBase, receipt_id: IdBase, park_s: int, part_receipts: PartReceipts, part_wait_s: int
+) -> LinkRules:
+    return LinkRules(
+        submit_id=submit_id,
+        receipt_id=receipt_id,
+        park_s=park_s,
+        part_receipts=part_receipts,
+        part_wait_s=part_wait_s,
+    )
 
 
 def _try_again(tx: Tx, scope: Scope, parked: Sequence[Parked], now: int, *, may_adopt: bool = False) -> None:
@@ -484,7 +457,7 @@ def _try_again(tx: Tx, scope: Scope, parked: Sequence[Parked], now: int, *, may_
     verdicts = _decide(tx, scope, parked, now)
     if may_adopt:
         verdicts = _adopt(tx, scope, parked, verdicts, now)
-    rows, settled = [], []
+    rows, settled, told = [], [], []
     for one, verdict in zip(parked, verdicts, strict=True):
         next_try_at = None
         outcome = verdict.outcome
@@ -494,6 +467,7 @@ def _try_again(tx: Tx, scope: Scope, parked: Sequence[Parked], now: int, *, may_
                 outcome = ReceiptOutcome.ORPHAN  # R34
         if next_try_at is None:
             settled.append((one.id,))
+            told.append((one.link, one.group, outcome, verdict.level))
         rows.append(
             (
                 one.id,
@@ -508,6 +482,7 @@ def _try_again(tx: Tx, scope: Scope, parked: Sequence[Parked], now: int, *, may_
     tx.run(_SETTLE, rows)
     if settled:
         tx.run(_FORGET_KEYS, settled)
+        count_outcomes(scope, told)
 
 
 def _next_try(one: Parked, now: int) -> int | None:
@@ -522,13 +497,18 @@ def _next_try(one: Parked, now: int) -> int | None:
 
 # --- adoption (R33, last sentence) ------------------------------------------------------------------------------------
 
-_IN_DOUBT_OF: Final = Statement(
-    lambda r: select_loaded(
+
+def _of_group(r: Any) -> Select[Any]:
+    return select_loaded(
         (t.part.c.part_no, t.part.c.grp, t.part.c.link, t.part.c.written_at),
         r.join(t.part, t.part.c.grp == r.c.grp).join(t.message, t.message.c.id == t.part.c.message_id),
-    ).where(t.OPEN, t.part.c.state == "in_doubt"),
-    grp=Str,
-)
+    )
+
+
+_IN_DOUBT_OF: Final = Statement(lambda r: _of_group(r).where(t.OPEN, t.part.c.state == "in_doubt"), grp=Str)
+_RESENT_OF: Final = Statement(lambda r: _of_group(r).where(t.RESENT), grp=Str)
+"""Parts that wait to be sent again are as doubtful as before: their receipt saves the second SMS, and corrects a
+message that we let expire meanwhile (R45)."""
 
 
 def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_Verdict], now: int) -> list[_Verdict]:
@@ -544,7 +524,8 @@ def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_V
     groups = {parked[index].group for index in ripe}
     loaded: dict[str, Loaded] = {}
     doubtful: dict[object, tuple[DoubtfulPart, str, tuple[str, int]]] = {}
-    for row in tx.run(_IN_DOUBT_OF, [(group,) for group in sorted(groups)]):
+    keys = [(group,) for group in sorted(groups)]
+    for row in [*tx.run(_IN_DOUBT_OF, keys), *tx.run(_RESENT_OF, keys)]:
         one = loaded.setdefault(row[4], Loaded(row[4:]))
         key = (one.id, row[0])
         doubtful[key] = (DoubtfulPart(key, row[1], one.recipient, row[3]), row[2], key)
@@ -561,7 +542,7 @@ def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_V
         if fit is None:
             continue
         part, link, (message_id, part_no) = doubtful.pop(fit.key)
-        item = _Found(
+        item = Found(
             loaded[message_id],
             part_no,
             link,

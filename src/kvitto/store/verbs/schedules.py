@@ -44,11 +44,7 @@ _READ: Final = Statement(
 )
 _IN_BATCH: Final = t.message.c.id.between(bindparam("first", type_=Str), bindparam("last", type_=Str))
 _STANDING: Final = Statement(
-    lambda _: (
-        select(t.message.c.status, t.message.c.attempts > 0, func.count())
-        .where(_IN_BATCH)
-        .group_by(t.message.c.status, t.message.c.attempts > 0)
-    )
+    lambda _: select(t.message.c.status, func.max(t.message.c.attempts)).where(_IN_BATCH).group_by(t.message.c.status)
 )
 _WAITING: Final = Statement(
     lambda _: (

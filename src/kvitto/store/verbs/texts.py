@@ -1,7 +1,7 @@
 """Contents, and what messages have of their own, as they stand in the database: JSON without defaults.
 
 A bulk of several texts is one batch: its first text is the batch's, and the messages of the others carry ``Own``
-(ADR 0012). Equal JSON is read once: what comes out is shared, and never changed. Must not know: tables.
+(ADR 0014). Equal JSON is read once: what comes out is shared, and never changed. Must not know: tables.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Which ends enter the one-time feed, and the rows that say so (docs/status.md 8, ADR 0011).
+"""Which ends enter the one-time feed, and the rows that say so (docs/status.md 8, ADR 0013).
 
 An account's unread reports are rows of (account, number of the event, message), written in the transaction of the end.
 ``feed`` beside this file takes them. Must not know: readers.
@@ -15,16 +15,15 @@ from kvitto.store.statements import Int, Statement, Str, Tx
 
 __all__ = ["ENTERS", "enter", "enter_given_up", "forget"]
 
-ENTERS: Final[frozenset[tuple[str | None, str, bool]]] = frozenset(
+ENTERS: Final[frozenset[tuple[str, bool]]] = frozenset(
     {
-        *[(rule, str(Feed.OTHER), told) for rule in ("all", "unpushed") for told in (False, True)],
-        *[(rule, str(Feed.OWN), told) for rule in ("all", "unpushed", "infobip_only") for told in (False, True)],
-        *[("all", str(Feed.PUSHED), told) for told in (False, True)],
-        # Nobody will be called back about it, so the feed is where it can be found.
-        *[(rule, str(Feed.PUSHED), False) for rule in ("unpushed", "infobip_only")],
+        *[(str(feed), told) for feed in (Feed.OTHER, Feed.OWN) for told in (False, True)],
+        (str(Feed.PUSHED), False),  # nobody will be called back about it, so the feed is where it can be found
     }
 )
-"""(account's ``feed``, message's ``feed``, a callback tells it) for all ends that enter."""
+"""(the message's ``feed``, a callback tells it) for all ends that enter; the account's rule is in ``feed`` already
+(``kvitto.intake.admit``).
+"""
 
 _INSERT: Final = Statement(
     lambda r: insert(t.unread).from_select(

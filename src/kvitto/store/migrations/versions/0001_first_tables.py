@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("rate", sa.Float(), nullable=True),
         sa.Column("quota", sa.BigInteger(), nullable=True),
         sa.Column("timezone", sa.Text(), nullable=False),
+        sa.Column("retention_days", sa.Integer(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("next_due_at", sa.Float(), nullable=False),
         sa.Column("callback_dialect", sa.Text(), nullable=True),
@@ -314,6 +315,32 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "link_counter",
+        sa.Column("node", sa.Text(), nullable=False),
+        sa.Column("link", sa.Text(), nullable=False),
+        sa.Column("grp", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("node", "link", "grp", "name"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "link_state",
+        sa.Column("node", sa.Text(), nullable=False),
+        sa.Column("link", sa.Text(), nullable=False),
+        sa.Column("grp", sa.Text(), nullable=False),
+        sa.Column("binds_up", sa.Integer(), nullable=False),
+        sa.Column("binds_wanted", sa.Integer(), nullable=False),
+        sa.Column("send_window", sa.Integer(), nullable=False),
+        sa.Column("in_flight", sa.Integer(), nullable=False),
+        sa.Column("rate", sa.Float(), nullable=False),
+        sa.Column("paused_until_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("node", "link"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "message",
         sa.Column("id", _ID, nullable=False),
         sa.Column("account_id", _ID, nullable=False),
@@ -415,6 +442,7 @@ def upgrade() -> None:
         sa.Column("error_command_status", sa.BigInteger(), nullable=True),
         sa.Column("written_at", sa.BigInteger(), nullable=False),
         sa.Column("answered_at", sa.BigInteger(), nullable=True),
+        sa.Column("queried_at", sa.BigInteger(), nullable=True),
         sa.Column("smsc_message_id", sa.Text(), nullable=True),
         sa.Column("folded_id", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("message_id", "part_no"),
@@ -429,12 +457,26 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('written', 'in_doubt')"),
     )
     op.create_index(
+        "part_resent",
+        "part",
+        ["grp"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting' AND reason = 'not_acknowledged'"),
+        postgresql_where=sa.text("state = 'waiting' AND reason = 'not_acknowledged'"),
+    )
+    op.create_index(
         "part_smsc",
         "part",
         ["grp", "folded_id"],
         unique=False,
         sqlite_where=sa.text("folded_id IS NOT NULL"),
         postgresql_where=sa.text("folded_id IS NOT NULL"),
+    )
+    op.create_table(
+        "pulse",
+        sa.Column("node", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("node"),
     )
     op.create_table(
         "receipt",
@@ -451,7 +493,16 @@ def upgrade() -> None:
         sa.Column("parsed", sa.Text(), nullable=True),
         sa.Column("next_try_at", sa.BigInteger(), nullable=True),
         sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("assigned_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "receipt_notable",
+        "receipt",
+        ["outcome", "id"],
+        unique=False,
+        sqlite_where=sa.text("(outcome NOT IN ('matched', 'duplicate'))"),
+        postgresql_where=sa.text("(outcome NOT IN ('matched', 'duplicate'))"),
     )
     op.create_index(
         "receipt_message",

@@ -1,0 +1,208 @@
+"""The short way of a receipt: one that names a lone part to the letter and ends a message that only waited for it.
+
+Nearly every receipt is of this kind, so it goes without the status machine: what ``core.status.apply`` would make of it
+is known. A test holds both ways to the same rows (``tests/property/test_plain_ends.py``). What is not exactly of this
+kind goes the way of all others (``receipts``).
+
+Must not know: parking, matching by the rules. Next: ``receipts`` beside this file.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import and_, func, select, update
+
+from kvitto.core.ids import batch_of
+from kvitto.core.matching import fold
+from kvitto.core.model import MessageView, Notify
+from kvitto.core.receipt import Receipt, shown_done_at
+from kvitto.core.status import NO_ERROR, ErrorSource, Note, PartState, Status, StatusError
+from kvitto.store import schema as t
+from kvitto.store.statements import Int, Statement, Str, Tx
+from kvitto.store.verbs.changes import KIND, NOTIFY, Changes, join_batch
+from kvitto.store.verbs.texts import read_extra
+
+__all__ = ["Asked", "Ending", "find_plain_ends", "write_plain_ends"]
+
+
+class Asked(NamedTuple):
+    """A receipt that has just come: its place among the others, its group, when it came (ms UTC)."""
+
+    place: int
+    group: str
+    at: int
+    receipt: Receipt
+
+
+class Ending(NamedTuple):
+    """The message that a receipt names, as the look-up gives it: its part's id, and what its callback tells."""
+
+    place: int
+    smsc_message_id: str
+    written_at: int
+    plain: bool
+    id: str
+    account_id: str
+    recipient: str
+    created_at: int
+    notify_word: str
+    dialect: str
+    callback_url: str | None
+    client_reference: str | None
+    kind_word: str
+    max_parts: int | None
+    sent_in: str
+    sender: str | None
+    client_id: str | None
+    batch_client_id: str | None
+    send_at: int | None
+    extra: str
+    feed: str
+    link: str
+
+    @property
+    def decided_by(self) -> int:
+        """Of several parts the one that decided: there is one."""
+        return 0
+
+    @property
+    def notify(self) -> Notify:
+        """Which changes are called back."""
+        return NOTIFY[self.notify_word]
+
+
+_LOOK_UP: Final = Statement(
+    lambda r: (
+        select(
+            r.c.place,
+            t.part.c.smsc_message_id,
+            t.part.c.written_at,
+            and_(
+                t.message.c.parts == 1,
+                t.message.c.status == str(Status.DISPATCHED),
+                t.message.c.error_source == "none",
+                t.message.c.notes == 0,
+                t.part.c.state == str(PartState.ACCEPTED),
+                t.message.c.own.is_(None),
+            ),
+            t.message.c.id,
+            t.message.c.account_id,
+            t.message.c.recipient,
+            t.message.c.created_at,
+            t.batch.c.notify,
+            func.coalesce(t.batch.c.callback_dialect, t.batch.c.dialect),
+            func.coalesce(t.batch.c.callback_url, t.account.c.callback_url),
+            t.batch.c.client_reference,
+            t.batch.c.kind,
+            t.batch.c.max_parts,
+            t.batch.c.dialect,
+            t.batch.c.sender,
+            t.message.c.client_id,
+            t.batch.c.client_id,
+            t.message.c.send_at,
+            t.batch.c.extra,
+            t.batch.c.feed,
+            t.part.c.link,
+        )
+        .select_from(
+            join_batch(
+                r.join(t.part, (t.part.c.grp == r.c.grp) & (t.part.c.folded_id == r.c.folded)).join(
+                    t.message, t.message.c.id == t.part.c.message_id
+                )
+            )
+        )
+        .with_for_update(of=t.message)
+    ),
+    place=Int,
+    grp=Str,
+    folded=Str,
+)
+_END: Final = Statement(
+    lambda r: (
+        update(t.message)
+        .values(
+            status=r.c.status,
+            reason=r.c.reason,
+            since_at=r.c.since_at,
+            done_at=r.c.done_at,
+            error_source=r.c.error_source,
+            error_text=r.c.error_text,
+            deadline_at=None,
+        )
+        .where(t.message.c.id == r.c.id)
+    ),
+    id=Str,
+    status=Str,
+    reason=Str,
+    since_at=Int,
+    done_at=Int,
+    error_source=Str,
+    error_text=Str,
+)
+
+
+def find_plain_ends(tx: Tx, asked: Sequence[Asked]) -> dict[int, Ending]:
+    """Return, by place, the messages that these receipts end and nothing more is to be said of."""
+    keys = [
+        (one.place, one.group, fold(one.receipt.tlv_id or one.receipt.text_id or ""))
+        for one in asked
+        if one.receipt.final and one.receipt.network_error is None
+    ]
+    if not keys:
+        return {}
+    ends: dict[int, Ending] = {}
+    places: dict[str, int] = {}
+    spoilt: set[int] = set()
+    for ending in map(Ending._make, tx.run(_LOOK_UP, keys)):
+        place = ending.place
+        if place in ends:  # several parts have this id
+            spoilt.add(place)
+        if places.setdefault(ending.id, place) != place:  # several receipts are for this message
+            spoilt.update((place, places[ending.id]))
+        ends[place] = ending
+    for one in asked:
+        ending_here = ends.get(one.place)
+        if ending_here is not None:
+            sent = one.receipt.tlv_id or one.receipt.text_id
+            if not ending_here.plain or ending_here.smsc_message_id != sent or one.place in spoilt:
+                del ends[one.place]
+    return ends
+
+
+def write_plain_ends(tx: Tx, changes: Changes, found: Sequence[tuple[Asked, Ending]]) -> None:
+    """End these messages: their rows now, events and callbacks with all the other ``changes``."""
+    rows: list[tuple[Any, ...]] = []
+    for (_, _, at, receipt), ending in found:
+        error = NO_ERROR if receipt.err is None else StatusError(ErrorSource.NETWORK, receipt.err)
+        done_at = shown_done_at(receipt.done_at, at, ending.written_at)
+        status, reason = receipt.status, receipt.reason
+        rows.append((ending.id, status, reason, at, done_at, error.source, error.text))
+        view = MessageView(
+            ending.id,
+            batch_of(ending.id),
+            ending.account_id,
+            ending.recipient,
+            status,
+            reason,
+            at,
+            done_at,
+            error,
+            1,
+            Note.NONE,
+            ending.created_at,
+            ending.client_reference,
+            KIND[ending.kind_word],
+            ending.max_parts,
+            ending.sent_in,
+            ending.sender,
+            ending.client_id,
+            ending.batch_client_id,
+            ending.created_at if ending.send_at is None else ending.send_at,
+            ending.smsc_message_id,
+            ending.link,
+            None,
+            read_extra(ending.extra),
+        )
+        changes.end(ending, view)
+    if rows:
+        tx.run(_END, rows)

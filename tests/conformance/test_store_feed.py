@@ -1,0 +1,254 @@
+"""The one-time feed: what enters it, that each report is read once, and that none is lost (docs/status.md 8, P16)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from kvitto.core.ids import batch_of
+from kvitto.core.model import CallbackResult, CallbackState, Content, Feed, FeedFilter, Notify, Submission
+from kvitto.core.status import Reason, Status
+from kvitto.intake.admit import plan
+from kvitto.store import schema as t
+from kvitto.store.verbs import feed
+from tests.conformance.house import CALLBACK_URL, House
+
+ALL = FeedFilter()
+
+
+async def ended(house: House, count: int = 1, **wishes) -> list[str]:
+    """Messages that were delivered; nobody is called back about them unless asked for."""
+    ids = await house.dispatch(count, **{"notify": Notify.NONE, "feed": Feed.OWN, **wishes})
+    for message in ids:
+        await house.receipt_for(message)
+    return ids
+
+
+async def take(house: House, wanted: FeedFilter = ALL, limit: int = 50, *, confirm: bool = True) -> list[str]:
+    """Read; the answer gets through, unless told otherwise."""
+    page = await house.store.take_reports(house.account.id, wanted, limit, house.now)
+    if confirm and page.handing is not None:
+        await house.store.confirm_reports(page.handing)
+    return [view.id for view in page.messages]
+
+
+async def unread(house: House) -> list[str]:
+    page = await house.store.peek_reports(house.account.id, ALL, 1000)
+    assert page.handing is None
+    return [view.id for view in page.messages]
+
+
+async def test_p16_a_report_is_read_once_newest_first(house: House):
+    ids = await ended(house, 3)
+    assert await take(house) == ids[::-1]
+    assert await take(house) == []
+
+
+async def test_p16_a_limit_leaves_the_rest_unread(house: House):
+    ids = await ended(house, 5)
+    assert await take(house, limit=2) == [ids[4], ids[3]]
+    assert await take(house, limit=2) == [ids[2], ids[1]]
+    assert await take(house, limit=2) == [ids[0]]
+    assert await take(house, limit=2) == []
+
+
+async def test_what_has_not_ended_is_not_in_the_feed(house: House):
+    await house.dispatch(2, notify=Notify.NONE, feed=Feed.OWN)
+    assert await take(house) == []
+
+
+async def test_peeking_takes_nothing(house: House):
+    ids = await ended(house, 3)
+    assert await unread(house) == ids[::-1]
+    assert await take(house) == ids[::-1]
+    assert await unread(house) == []
+
+
+async def test_p16_what_could_not_be_written_is_unread_again(house: House):
+    ids = await ended(house, 3)
+    page = await house.store.take_reports(house.account.id, ALL, 2, house.now)
+    assert await take(house) == [ids[0]]
+    await house.store.release_reports(page.handing)
+    await house.store.release_reports(page.handing)
+    assert await take(house) == [ids[2], ids[1]]
+
+
+async def test_p16_a_confirmation_is_for_good(house: House):
+    await ended(house)
+    page = await house.store.take_reports(house.account.id, ALL, 50, house.now)
+    await house.store.confirm_reports(page.handing)
+    await house.store.release_reports(page.handing)
+    assert await take(house) == []
+
+
+async def test_p16_a_process_that_died_while_handing_over_has_them_again(house: House):
+    ids = await ended(house, 2)
+    assert await take(house, confirm=False) == ids[::-1]
+    assert await take(house) == []
+    await house.restart()
+    assert await take(house) == ids[::-1]
+    await house.restart()
+    assert await take(house) == []
+
+
+async def test_p16_what_another_process_was_handing_over_when_it_died_comes_back_after_its_lease(house: House):
+    ids = await ended(house, 2)
+    assert await take(house, confirm=False) == ids[::-1]
+    await house.restart(node="node2")
+    assert await take(house) == []
+    house.clock.advance(feed.LEASE_MS / 1000 - 1)
+    assert await take(house) == []
+    house.clock.advance(2)
+    assert await take(house) == ids[::-1]
+
+
+async def test_p16_readers_at_once_share_the_reports_out(house: House):
+    ids = await ended(house, 40)
+    pages = await asyncio.gather(*[take(house, limit=3) for _ in range(16)])
+    got = [message for page in pages for message in page]
+    assert sorted(got) == sorted(ids)
+
+
+@pytest.mark.postgres
+async def test_p16_readers_in_several_processes_share_the_reports_out(postgres_house: House):
+    house = postgres_house
+    ids = await ended(house, 60)
+    stores = [await house.second(node=f"other{n}") for n in range(3)]
+
+    async def read(store) -> list[str]:
+        got: list[str] = []
+        while (page := await store.take_reports(house.account.id, ALL, 4, house.now)).handing is not None:
+            await store.confirm_reports(page.handing)
+            got.extend(view.id for view in page.messages)
+        return got
+
+    rounds = await asyncio.gather(*[read(store) for store in [house.store, *stores] for _ in range(4)])
+    got = [message for one in rounds for message in one]
+    # A reader that finds only locked rows ends early: whoever holds them has taken them, or puts them back.
+    got += await take(house, limit=100)
+    assert sorted(got) == sorted(ids)
+
+
+async def test_reports_by_batch_or_message_and_by_either_name(house: House):
+    one = await ended(house, 3, client_id="bulk-1")
+    two = await ended(house, 2, client_id="bulk-2")
+    assert await take(house, FeedFilter(batch_ids=("nobody",))) == []
+    assert await take(house, FeedFilter(message_ids=("nobody",))) == []
+    assert await take(house, FeedFilter(batch_ids=("bulk-1",), message_ids=(two[0],))) == []
+    assert await take(house, FeedFilter(batch_ids=("bulk-1",), message_ids=(one[1],))) == [one[1]]
+    assert await take(house, FeedFilter(batch_ids=("bulk-1",)), limit=1) == [one[2]]
+    assert await take(house, FeedFilter(batch_ids=(batch_of(one[0]),))) == [one[0]]
+    assert await take(house, FeedFilter(message_ids=(two[1],))) == [two[1]]
+    assert await take(house) == [two[0]]
+
+
+async def test_a_dialects_own_choice_leaves_the_rest_unread(house: House, monkeypatch):
+    monkeypatch.setattr(feed, "STEP", 2)
+    ids = await ended(house, 7)
+    kept = {ids[0], ids[3], ids[5]}
+    wanted = FeedFilter(keeps=lambda view: view.id in kept)
+    assert await take(house, wanted, limit=2) == [ids[5], ids[3]]
+    assert await take(house, wanted, limit=2) == [ids[0]]
+    assert await take(house, wanted, limit=2) == []
+    assert set(await take(house)) == set(ids) - kept
+
+
+async def test_another_accounts_reports_do_not_exist(house: House):
+    (message,) = await ended(house)
+    stranger = await house.new_account()
+    for wanted in (ALL, FeedFilter(message_ids=(message,)), FeedFilter(batch_ids=(batch_of(message),))):
+        page = await house.store.take_reports(stranger.id, wanted, 50, house.now)
+        assert page == ([], None)
+    assert await take(house) == [message]
+
+
+# --- what enters -----------------------------------------------------------------------------------------------------
+
+
+async def test_which_ends_enter(house: House):
+    sent = {way: (await ended(house, notify=Notify.FINAL, feed=way))[0] for way in Feed}
+    assert set(await take(house)) == {sent[Feed.OTHER], sent[Feed.OWN]}
+
+
+@pytest.mark.parametrize(
+    ("rule", "entering"),
+    [
+        ("all", {Feed.OTHER, Feed.OWN, Feed.PUSHED}),
+        ("unpushed", {Feed.OTHER, Feed.OWN}),
+        ("infobip_only", {Feed.OWN}),
+    ],
+)
+async def test_which_ends_enter_by_the_accounts_rule(house: House, rule, entering):
+    account = await house.new_account(feed=rule)
+    sent = {}
+    for way in Feed:
+        wishes = Submission("toy", "Kvitto", (house.number(),), Content(text="x"), Notify.FINAL, CALLBACK_URL, feed=way)
+        new = await house.store.accept_batch(plan(wishes, account, house.now, house.ids.new()))
+        sent[new.messages[0].id] = way
+    for one in await house.claim():
+        await house.answer(one.message_id, house.smsc_id(one.message_id))
+        await house.receipt_for(one.message_id)
+    page = await house.store.take_reports(account.id, ALL, 50, house.now)
+    assert {sent[view.id] for view in page.messages} == entering
+
+
+async def test_a_push_that_was_given_up_enters_and_one_that_got_through_does_not(house: House):
+    given_up, told = await ended(house, 2, notify=Notify.CHANGES, feed=Feed.PUSHED)
+    assert await take(house) == []
+    results = []
+    for due in await house.callbacks():
+        state = CallbackState.GIVEN_UP if due.facts.id == given_up else CallbackState.DONE
+        results.append(CallbackResult(due.id, state, house.now, None, house.now, 500, "HTTP 500", 1))
+    await house.store.record_attempts(results)
+    assert await take(house) == [given_up], told
+
+
+async def test_what_is_to_be_pushed_but_nobody_can_be_told_enters_at_once(house: House):
+    (message,) = await ended(house, notify=Notify.FINAL, feed=Feed.PUSHED, callback_url=None)
+    assert await take(house) == [message]
+
+
+async def test_an_abort_at_admission_is_reported_too(house: House):
+    ids = await house.send(2, aborts={1: Reason.NO_ROUTE}, notify=Notify.NONE, feed=Feed.OWN)
+    assert await take(house) == [ids[1]]
+
+
+async def test_r45_a_correction_is_a_new_report(house: House):
+    (message,) = await house.dispatch(valid_s=60, notify=Notify.NONE, feed=Feed.OWN)
+    house.clock.advance(60 + 3600)
+    await house.store.end_overdue({}, house.now, 10)
+    assert await take(house) == [message]
+    await house.receipt_for(message)
+    page = await house.store.take_reports(house.account.id, ALL, 50, house.now)
+    assert [(view.id, view.status) for view in page.messages] == [(message, Status.DELIVERED)]
+
+
+async def test_r45_a_correction_before_anybody_has_read_replaces_the_report(house: House):
+    (message,) = await house.dispatch(valid_s=60, notify=Notify.NONE, feed=Feed.OWN)
+    house.clock.advance(60 + 3600)
+    await house.store.end_overdue({}, house.now, 10)
+    await house.receipt_for(message)
+    assert await take(house) == [message]
+    assert await house.look(select(t.unread.c.seq)) == []
+
+
+async def test_a_report_carries_all_that_is_known(house: House):
+    sent: dict[str, Any] = {"client_id": "bulk", "extra": {"callbackData": "shop=3"}, "client_reference": "ref"}
+    (message,) = await ended(house, parts=2, **sent)
+    await house.receipt_for(message, part=2)
+    page = await house.store.take_reports(house.account.id, ALL, 50, house.now)
+    (view,) = page.messages
+    assert view == await house.view(message)
+    assert (view.dialect, view.sender, view.batch_client_id, view.sent_at) == ("sinch", "Kvitto", "bulk", house.now)
+    assert (view.smsc_message_id, view.link) == (house.smsc_id(message, 2), "link")
+    assert (view.extra, view.client_reference) == ({"callbackData": "shop=3"}, "ref")
+
+
+async def test_what_is_cleaned_away_is_no_report_any_more(house: House):
+    await ended(house, 2)
+    house.clock.advance(400 * 86_400)
+    while not (await house.store.clean({}, 30, house.now, 100)).over:
+        pass
+    assert await house.look(select(t.unread.c.seq)) == []
+    assert await take(house) == []
