@@ -141,7 +141,8 @@ def test_i3_3_more_destinations_than_allowed_leave_nothing_behind(swiss):
 
 def test_i3_5_a_message_id_is_used_once(swiss):
     name = f"M-{uuid.uuid4()}"
-    body = {"messages": [{"from": "InfoSMS", "destinations": [{"to": NUMBERS[0], "messageId": name}], "text": "x"}]}
+    texts: Any = [{"from": "InfoSMS", "destinations": [{"to": NUMBERS[0], "messageId": name}], "text": "x"}]
+    body: Any = {"messages": texts}
     first = ask(swiss, "POST", "/sms/2/text/advanced", body)[1]
     again = ask(swiss, "POST", "/sms/2/text/advanced", body)[1]
     assert [shown["messages"][0]["status"]["id"] for shown in (first, again)] == [26, 23]

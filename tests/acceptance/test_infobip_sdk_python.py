@@ -138,7 +138,7 @@ def test_i11_a_scheduled_bulk_is_moved_held_and_cancelled(api, bulk_id):
 def test_i11_a_bulk_that_was_never_scheduled_is_not_found(api, bulk_id):
     with pytest.raises(infobip.exceptions.NotFoundException) as refused:
         api.get_scheduled_sms_messages(bulk_id=bulk_id)
-    assert json.loads(refused.value.body) == {
+    assert json.loads(refused.value.body or "") == {
         "requestError": {"serviceException": {"messageId": "NOT_FOUND", "text": "Bulk not found"}}
     }
 
@@ -149,7 +149,8 @@ def test_i11_pushes_come_in_the_shape_of_version_3(api, bulk_id, sink):
     api.send_sms_messages(request(bulk_id, *numbers, ids=True, webhooks=webhooks))
 
     def results() -> list[Any]:
-        return [one for post in sink.received for one in infobip.SmsDeliveryResult.from_json(post.body).results]
+        read: list[Any] = [infobip.SmsDeliveryResult.from_json(post.body) for post in sink.received]
+        return [one for result in read for one in result.results]
 
     got = until(results, lambda found: len(found) >= 30)
     assert {one.message_id for one in got} == {f"{bulk_id}-{at}" for at in range(1, 31)}
@@ -160,12 +161,13 @@ def test_i11_pushes_come_in_the_shape_of_version_3(api, bulk_id, sink):
 
 def test_i11_refusals_are_read_by_the_clients_own_models(api, server, bulk_id):
     wrong = SmsApi(infobip.ApiClient(infobip.Configuration(host=server.origin, api_key="nobody")))
+    refused: Any
     with pytest.raises(infobip.exceptions.UnauthorizedException) as refused:
         wrong.get_outbound_sms_message_delivery_reports()
     assert (refused.value.status, refused.value.data.error_code) == (401, "E401")
     with pytest.raises(infobip.exceptions.BadRequestException) as refused:
         api.get_outbound_sms_message_logs(use_cursor=True, cursor="not one of ours")
-    assert json.loads(refused.value.body)["violations"][0]["property"] == "cursor"
+    assert json.loads(refused.value.body or "")["violations"][0]["property"] == "cursor"
     nowhere = infobip.SmsWebhooks(delivery=infobip.SmsMessageDeliveryReporting(url="nowhere"))
     with pytest.raises(infobip.exceptions.BadRequestException) as refused:
         api.send_sms_messages(request(bulk_id, ONE, webhooks=nowhere))

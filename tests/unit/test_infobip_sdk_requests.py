@@ -71,6 +71,7 @@ def test_i11_what_clients_send(line):
     expected = line["means"]
     assert {name: found.get(name) for name in expected} == expected
     if "answers" in line:
+        assert isinstance(operation, Send)
         answer = route.write(operation, stored(operation.submission))
         shown = json.loads(answer.body)
         wanted = line["answers"]

@@ -1,6 +1,7 @@
 """Sending at Infobip, section by section of docs/dialects/infobip.md: forms, limits, defaults, answers."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -261,7 +262,7 @@ def test_i3_3_no_text_is_an_empty_message():
 
 @pytest.mark.parametrize("target", [ADVANCED, V3])
 def test_i3_3_a_destination_without_a_number_is_an_item_51(target):
-    body = {"messages": [{"destinations": [{"to": ""}, {}, {"to": ONE}, {"to": None}], "text": "x"}]}
+    body: Any = {"messages": [{"destinations": [{"to": ""}, {}, {"to": ONE}, {"to": None}], "text": "x"}]}
     body["messages"][0]["content"] = {"text": "x"}
     shown = answered("POST", target, body)
     assert [one_ if one_ == 51 else 0 for one_ in statuses(shown)] == [51, 51, 0, 51]
@@ -434,7 +435,7 @@ def test_i3_3_tracking_and_other_options_are_kept_alone():
 @pytest.mark.parametrize("target", [ADVANCED, V3])
 def test_i3_3_at_most_so_many_destinations_a_request(target):
     dialect = InfobipDialect(most_destinations=3)
-    texts = [
+    texts: Any = [
         {"destinations": [{"to": ONE}, {"to": TWO}], "text": "x", "content": {"text": "x"}},
         {"destinations": [{"to": THREE}], "text": "x", "content": {"text": "x"}},
     ]
@@ -620,7 +621,7 @@ def test_i3_6_parts_are_counted(text, parts):
 
 
 def test_i6_the_whole_of_version_3():
-    body = {
+    body: Any = {
         "messages": [
             {
                 "sender": "Bakery",

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,9 @@ def test_status_3_the_page_names_every_reason():
 def test_status_3_every_row_of_the_page_holds(word, status, shown, error):
     pair = Status(status), Reason(word)
     found, row = status_of(*pair), ROWS[pair]
-    group, number, name = re.match(r"(\d) \w+ / (\d+) (\w+)", shown).groups()
+    read = re.match(r"(\d) \w+ / (\d+) (\w+)", shown)
+    assert read is not None
+    group, number, name = read.groups()
     assert (found.group, found.id, found.name) == (int(group), int(number), name)
     if word != "undeliverable":  # two lines of the page, with a code and without, are one row here
         assert row.net == error.startswith("NET")
@@ -114,7 +117,7 @@ def test_status_6_final_agrees_with_the_groups():
 
 
 def test_status_6_final_rows_are_told_apart():
-    shown = {}
+    shown: dict[Any, Any] = {}
     for status, reason in PAIRS:
         row = ROWS[status, reason]
         if status in FINAL and not row.net:

@@ -74,10 +74,10 @@ def webhook_id(dues: Sequence[CallbackDue]) -> str:
     all their numbers: a retry that carries more than the try before it is another call, and must not be dropped as
     a duplicate.
     """
-    first = dues[0]
     if len(dues) == 1:
-        return f"cb_{first.created_at}_{first.id}"
-    numbers = sha256(",".join(str(due.id) for due in dues).encode()).hexdigest()[:16]
+        return f"cb_{dues[0].created_at}_{dues[0].id}"
+    first, *_ = in_order = sorted(dues, key=lambda due: due.id)
+    numbers = sha256(",".join(str(due.id) for due in in_order).encode()).hexdigest()[:16]
     return f"cb_{first.created_at}_{first.id}_{len(dues)}_{numbers}"
 
 
@@ -94,7 +94,9 @@ def callback_lines(dues: Sequence[CallbackDue], body: bytes, secrets: Sequence[s
     ``secrets``: those that sign now, the newest first; two while one replaces the other. Sequence and time are those
     of the last event that the call tells.
     """
-    call_id, timestamp, last = webhook_id(dues), str(now // 1000), dues[-1]
+    call_id, timestamp, last = webhook_id(dues), str(now // 1000), dues[0]
+    if len(dues) > 1:
+        last = max(dues, key=lambda due: due.id)
     signatures = " ".join([signature(secret, call_id, timestamp, body) for secret in secrets])
     return (
         f"webhook-id: {call_id}\r\nwebhook-timestamp: {timestamp}\r\nwebhook-signature: {signatures}\r\n"

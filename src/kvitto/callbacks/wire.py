@@ -347,9 +347,17 @@ class Wire(asyncio.Protocol):
         headers = self.headers
         if self.status is None:
             detail = "closed before an answer" if exc is None else "connection reset before an answer"
-        elif exc is None and b"content-length" not in headers and b"transfer-encoding" not in headers:
+        elif exc is None and not _has_an_end(headers):
             self._owner.answered(post, self, Answer(self.status, self.body, headers), False, False)
             return
         else:
             detail = "closed before the answer was complete"
         self._owner.failed(post, self, PostFailure.CLOSED, detail)
+
+
+def _has_an_end(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the answer says itself where it ends, other than by the end of the connection (RFC 9112 6.3)."""
+    coding = headers.get(b"transfer-encoding")
+    if coding is not None:
+        return coding.lower().endswith(b"chunked")
+    return b"content-length" in headers
