@@ -1,10 +1,10 @@
 # Kvitto's tasks. `make run` needs git, make and Python 3.11 with its venv module; nothing else has to be set up.
 #
 #   make run [PORT=8080] [DATA=./data] [ARGS='--log ...']   the server with its simulator, a demo account and curl lines
-#   make test [TESTS=tests] [ARGS='-k r26']                 the whole suite, with PostgreSQL, node-smpp and Kannel
+#   make test [TESTS=tests] [ARGS='-k r26']                 the whole suite, with PostgreSQL, node-smpp, Kannel, Go, PHP, Java
 #   make screenshots [ARGS='overview batch']                pictures of the dashboard for docs/images
 #   make lint | format | docs | lock | clean
-#   make bench | bench-receipts | profile | backlog         how fast, how large
+#   make bench | bench-receipts | bench-callbacks | profile | backlog      how fast, how large
 #   make storm | long | fuzz [SECONDS=600]                  what is too long for the suite
 
 PYTHON ?= python3
@@ -22,8 +22,8 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
           --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-receipts profile storm backlog long fuzz overview screenshots docs lock postgres strace chromium peers node kannel \
-        clean
+.PHONY: help run test lint format bench bench-receipts bench-callbacks profile storm backlog long fuzz overview screenshots docs lock postgres strace chromium peers node kannel \
+        receivers clean
 
 help:
 	@sed -n 's/^#   \(make .*\)/\1/p' Makefile
@@ -131,7 +131,20 @@ kannel:
 	  echo 'Kannel is needed for the tests: apt-get install kannel' >&2; exit 1; \
 	fi
 
-test: $(VENV)/.develops postgres strace chromium peers
+# The languages of examples/receivers: each example is run against real callbacks.
+receivers: node
+	@command -v go >/dev/null && command -v php >/dev/null && command -v javac >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo 'Installing Go, PHP and Java for the tests ...'; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get install -y -q --no-install-recommends golang-go php-cli default-jdk-headless </dev/null >/dev/null 2>&1 \
+	    || { apt-get update -q </dev/null >/dev/null 2>&1; \
+	         apt-get install -y -q --no-install-recommends golang-go php-cli default-jdk-headless </dev/null; }; \
+	else \
+	  echo 'Go, PHP and Java are needed for the tests: apt-get install golang-go php-cli default-jdk-headless' >&2; exit 1; \
+	fi
+
+test: $(VENV)/.develops postgres strace chromium peers receivers
 	$(BIN)/python -m pytest -n $(JOBS) $(TESTS) $(ARGS)
 
 lint: $(VENV)/.develops
@@ -151,6 +164,10 @@ bench: $(VENV)/.runs
 # The receipt storm (R60): 100 000 old receipts over one bind, with few and with many messages in the store.
 bench-receipts: $(VENV)/.develops
 	$(BIN)/python -m bench.receipts $(ARGS)
+
+# What the callback sender costs by itself, and what endpoints that hang cost the others.
+bench-callbacks: $(VENV)/.develops
+	$(BIN)/python -m bench.callbacks $(ARGS)
 
 # Where the microseconds go: the bench with py-spy on the server.
 profile: $(VENV)/.develops
@@ -187,6 +204,7 @@ docs: $(VENV)/.runs
 	$(BIN)/python -c 'from kvitto.settings import document; print(document(), end="")' > docs/configuration.md
 	$(BIN)/python -c 'from kvitto.simulator.page import document; print(document(), end="")' > docs/simulator.md
 	$(BIN)/python -c 'from kvitto.telemetry import metrics_page; print(metrics_page(), end="")' > docs/metrics.md
+	$(BIN)/python -c 'import pathlib; from kvitto.callbacks.page import document; p = pathlib.Path("docs/callbacks.md"); p.write_text(document(p.read_text()))'
 
 # Newer versions within the bounds of pyproject.toml. Commit what it writes.
 lock: $(VENV)/.made

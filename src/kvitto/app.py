@@ -574,7 +574,7 @@ class App:
             retention_days=settings.store.retention_days,
             send=send,
             cancel=cancel,
-            test_report=test_report(client, dialects, clock, settings.callbacks.allow_private),
+            test_report=test_report(client, store, dialects, clock, settings.callbacks.allow_private),
             objection_to=objection_to(settings.callbacks.allow_private),
             test_link=test_link(lambda: self._link_configs, clock),
             new_token=new_api_token,

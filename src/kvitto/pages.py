@@ -10,9 +10,12 @@ from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
-from kvitto.callbacks.addresses import AddressPolicy
-from kvitto.callbacks.post import CallbackClient, resolve_by_system
+from kvitto.callbacks.addresses import AddressPolicy, url_objection
+from kvitto.callbacks.lanes import Lane
+from kvitto.callbacks.post import CallbackClient, header_lines, resolve_by_system
+from kvitto.callbacks.signing import callback_lines
 from kvitto.core.clock import Clock
+from kvitto.core.endpoint import endpoint_number, origin_of, secrets_of
 from kvitto.core.ids import new_nonce, new_token
 from kvitto.core.model import Account, CallbackDue, ContentKind, MessageView, Submission
 from kvitto.core.operations import Cancel, Send
@@ -30,6 +33,7 @@ from kvitto.intake.desk import Desk
 from kvitto.intake.exchange import Outcome, Request, Response
 from kvitto.intake.routing import Router, parse_query
 from kvitto.simulator.numbers import NUMBERS
+from kvitto.store import Store
 
 __all__ = [
     "curl_of",
@@ -45,6 +49,8 @@ __all__ = [
 TEST_ID: Final = "TEST0000000000000000000000"
 SHOWN_BYTES: Final = 1024
 RESOLVE_S: Final = 5.0
+_SECRET: Final = ("authorization", "cookie", "proxy-authorization")
+_MASK: Final = "(not shown)"
 _FORM: Final = b"application/x-www-form-urlencoded"
 
 
@@ -124,13 +130,14 @@ def objection_to(allow_private: bool) -> Callable[[str, Account], Awaitable[str]
     """
 
     async def object_to(url: str, account: Account) -> str:
-        parts = urlsplit(url)
+        policy, parts = _policy(account, allow_private), urlsplit(url)
+        if (said := url_objection(url, policy)) is not None:
+            return f"{said[0].upper()}{said[1:]}."
         try:
             port = parts.port or (443 if parts.scheme == "https" else 80)
             addresses = await asyncio.wait_for(resolve_by_system(parts.hostname or "", port), RESOLVE_S)
         except (OSError, ValueError, TimeoutError):
             return ""
-        policy = _policy(account, allow_private)
         kinds = [kind for address in addresses if (kind := policy.objection(address))]
         return f"This name leads to an address that is not allowed ({kinds[0]})." if kinds else ""
 
@@ -158,9 +165,9 @@ def _sample(account: Account, now: int) -> MessageView:
 
 
 def test_report(
-    client: CallbackClient, dialects: Mapping[str, Dialect], clock: Clock, allow_private: bool
+    client: CallbackClient, store: Store, dialects: Mapping[str, Dialect], clock: Clock, allow_private: bool
 ) -> Callable[[Account], Awaitable[Posted]]:
-    """Post one sample report in the account's dialect, once, and say what came back."""
+    """Post one sample report in the account's dialect, as its endpoint has it, once, and say what came back."""
 
     async def post(account: Account) -> Posted:
         now, url = clock.now(), account.callback_url or ""
@@ -168,18 +175,27 @@ def test_report(
         dialect = dialects.get(name) or next(iter(dialects.values()))
         due = CallbackDue(0, account.id, dialect.name, url, _sample(account, now), False, 0, now, None)
         body = dialect.render((due,), account)
-        fields = list(dialect.headers(due, body, account, nonce=new_nonce(), now=now))
+        endpoint = await store.fetch_endpoint(account.id, url)
+        lane = Lane(endpoint_number(account.id, url), account.id, origin_of(url), 1)
+        if endpoint is not None:
+            lane.set(endpoint, 1)
+        secrets = secrets_of(endpoint, account, now)
+        fields = list(dialect.headers(due, body, account, secret=secrets[-1], nonce=new_nonce(), now=now))
         if all(key.lower() != "content-type" for key, _ in fields):
             fields.append(("Content-Type", "application/json"))
-        headers = [(key.encode(), value.encode()) for key, value in fields]
+        lines = header_lines(fields) + callback_lines((due,), body, secrets, now) + lane.extra_lines
+        allowed = (*account.allow_callbacks_to, *(endpoint.allow_callbacks_to if endpoint else ()))
+        policy = AddressPolicy.of(allowed, allow_private=allow_private)
+        fields = [_field(line) for line in lines.decode("latin-1").splitlines()]
+        headers = [(key.encode("latin-1"), value.encode("latin-1")) for key, value in fields]
         result = await client.post(
-            url, headers, body, policy=_policy(account, allow_private), timeout_s=dialect.callback_timeout_s
+            url, headers, body, policy=policy, timeout_s=dialect.callback_timeout_s, tls=lane.tls
         )
         status = result.status if result.failure is None else None
         taken = dialect.judge(due, account, status, result.body, None, now).done
         return Posted(
             url,
-            tuple(fields),
+            tuple((key, _MASK if key.lower() in _SECRET else value) for key, value in fields),
             body.decode("utf-8", "replace"),
             result.status,
             result.elapsed_ms,
@@ -189,6 +205,11 @@ def test_report(
         )
 
     return post
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(": ")
+    return name, value
 
 
 def test_link(configs: Callable[[], Mapping[str, LinkConfig]], clock: Clock) -> Callable[[str], Awaitable[LinkTest]]:

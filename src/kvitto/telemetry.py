@@ -86,6 +86,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "callback.postponed": "an attempt failed; when the next one is",
     "callback.given_up": "no attempt is left, or the answer was final",
     "callback.forbidden": "the target's address is not allowed",
+    "endpoint.state": "an endpoint's breaker opened or closed, or it was disabled",
     # The simulator
     "simulator.listening": "the scripted SMSC's port is open",
     # Other libraries, through the standard logging
@@ -119,6 +120,8 @@ FIELDS: Final[Mapping[str, Shows]] = {
     "account_id": _P,
     "message_id": _P,
     "callback_id": _P,
+    "endpoint": _P,
+    "state": _P,
     "link": _P,
     "bind": _P,
     "service": _P,
@@ -216,6 +219,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("kvitto_callback_attempts_total", "counter", "Callbacks posted"),
     Metric("kvitto_callbacks_total", "counter", "What attempts came to", ("outcome",)),
     Metric("kvitto_callbacks_in_hand", "gauge", "Callbacks in the sender's memory"),
+    Metric("kvitto_endpoints", "gauge", "Endpoints by how they stand; healthy ones while they are busy", ("state",)),
+    Metric("kvitto_callbacks_given_back_total", "counter", "Callbacks that found no room at their endpoint for now"),
     Metric("kvitto_callbacks_pending", "gauge", "Callbacks in the store that are not finished"),
     Metric("kvitto_messages_queued", "gauge", "Messages that wait for a link, their time or a retry"),
     Metric("kvitto_parts_in_doubt", "gauge", "Parts in doubt whose message has not ended (R12)"),

@@ -9,17 +9,31 @@ import base64
 import http.client
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
+from kvitto.callbacks.signing import verify
+from kvitto.cli.common import books
+from kvitto.core.clock import SystemClock
+from kvitto.core.endpoint import NewEndpoint
+from kvitto.core.ids import new_secret
+from kvitto.settings import load
 from tests.support.server import AccountKeys, ServerProcess
-from tests.support.sink import Reply, Sink
+from tests.support.sink import Received, Reply, Sink
 
 LINK_PASSWORD = "lnkcan77"  # SMPP allows eight characters
 HOOK_TOKEN = "hook-canary-5c1d9e"
 WRONG = {"token": "wrong-token-canary-91ab", "password": "wrong-password-canary-3e"}
+SIGNING = {
+    "rotated": new_secret(),
+    "endpoint": new_secret(),
+    "password": "endpoint-password-canary-7a",
+    "header": "endpoint-header-canary-4e",
+    "key": "endpoint-key-canary-b2",
+}
+"""Secrets of endpoints: what signs, what is presented, what is shown to who asks who we are."""
 TEXT = "Rosebud canary ninety"
 WIDE_TEXT = "Снежинка canary"
 SENDER = "46709333221"
@@ -74,6 +88,9 @@ def canaries(*accounts: AccountKeys) -> dict[str, str]:
         secrets |= {keys.api_token: "token", keys.password: "password", keys.callback_secret: "whsec_ secret"}
         secrets[base64.b64encode(f"{keys.username}:{keys.password}".encode()).decode()] = "Basic credentials"
         secrets[keys.callback_secret.removeprefix("whsec_")] = "whsec_ secret"
+    for what, value in SIGNING.items():
+        secrets[value] = secrets[value.removeprefix("whsec_")] = f"{what} of an endpoint"
+    secrets[base64.b64encode(f"hook:{SIGNING['password']}".encode()).decode()] = "Basic credentials of an endpoint"
     texts = {TEXT: "text", WIDE_TEXT: "text", WIDE_TEXT.encode("utf-16-be").hex(): "text in a PDU"}
     numbers = dict.fromkeys([*NUMBERS, SENDER], "number")
     known = secrets | texts | numbers
@@ -110,6 +127,44 @@ def server(tmp_path, watch):
     return watch(ServerProcess(tmp_path / "server", settings=settings)).start()
 
 
+async def keep_secrets(server: ServerProcess, keys: AccountKeys, sink: Sink) -> None:
+    """Give the account a second secret, and its endpoints secrets, credentials and a key of their own."""
+    async with books(load(overrides={"server.data_dir": server.data_dir})) as store:
+        now = SystemClock().now()
+        account = await store.rotate_callback_secret(keys.account, SIGNING["rotated"], now)
+        assert account is not None
+        own = {
+            "username": "hook",
+            "password": SIGNING["password"],
+            "headers": (("X-Hook", SIGNING["header"]),),
+        }
+        made = await store.create_endpoint(NewEndpoint(account.id, "hook", sink.url, now, own))
+        assert made is not None
+        await store.rotate_endpoint_secret(account.id, made.id, SIGNING["endpoint"], now)
+        key = f"-----BEGIN PRIVATE KEY-----\n{SIGNING['key']}\n-----END PRIVATE KEY-----\n"
+        odd = {"client_cert_pem": "none", "client_key_pem": key}
+        assert await store.create_endpoint(NewEndpoint(account.id, "odd", "https://127.0.0.1:9/", now, odd)) is not None
+
+
+def _beyond(count: int) -> Callable[[list[Received]], list[Received]]:
+    """What came after the first so many."""
+    return lambda received: received[count:]
+
+
+def wait_until_kept(caller: Caller, sink: Sink) -> None:
+    """The server has seen what is kept: posts carry it. Else nothing would be shown below."""
+    until = time.monotonic() + 15
+    while True:
+        before = len(sink.received)
+        caller.send(to=NUMBERS[:1], callback_url=sink.url, delivery_report="per_recipient_final")
+        one = sink.wait_for(_beyond(before))[0]
+        if one.headers.get("x-hook") == SIGNING["header"]:
+            break
+        assert time.monotonic() < until
+    assert verify(one.headers, one.body, [SIGNING["endpoint"]], SystemClock().now()).is_genuine
+    sink.clear()
+
+
 def go_through_sends(caller: Caller, sink: Sink) -> str:
     """Sends that end in every way, told to an endpoint that fails, one that is away and one that is forbidden."""
     hook = f"{sink.url}?token={HOOK_TOKEN}"
@@ -118,6 +173,7 @@ def go_through_sends(caller: Caller, sink: Sink) -> str:
     caller.send(body=WIDE_TEXT * 12, callback_url=f"http://127.0.0.1:9/{NUMBERS[0]}?token={HOOK_TOKEN}", **told)
     caller.send(callback_url=f"http://10.255.0.1/{HOOK_TOKEN}", **told)
     caller.send(callback_url=f"http://{HOOK_TOKEN}.invalid/", **told)
+    caller.send(callback_url=f"https://127.0.0.1:9/{HOOK_TOKEN}", **told)
     sink.wait_for(lambda received: len(received) >= 10)
     return batch
 
@@ -187,10 +243,12 @@ def go_through_commands(server: ServerProcess, name: str, known: Mapping[str, st
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_p22_logs_metrics_errors_and_commands_show_no_number_text_or_secret(server: ServerProcess):
+async def test_p22_logs_metrics_errors_and_commands_show_no_number_text_or_secret(server: ServerProcess):
     own, other = [server.create_account(name) for name in ("canary", "stranger")]
     caller, stranger = Caller(server, own), Caller(server, other)
     with Sink() as sink:
+        await keep_secrets(server, own, sink)
+        wait_until_kept(caller, sink)
         sink.answer = lambda path, body: Reply(status=500)
         batch = go_through_sends(caller, sink)
         go_through_refusals(caller, stranger, batch)
@@ -205,6 +263,9 @@ def test_p22_logs_metrics_errors_and_commands_show_no_number_text_or_secret(serv
         server.stop()
 
     assert hits(server.log(), known) == []
+    stored = b"".join(file.read_bytes() for file in server.data_dir.glob("kvitto.db*"))
+    sealed = ("rotated", "endpoint", "password", "key")
+    assert [what for what in sealed if SIGNING[what].encode() in stored] == []
     assert "kvitto_receipts_total" in metrics
     assert hits(metrics, known) == []
     assert shown_by_commands == []

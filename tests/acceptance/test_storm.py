@@ -12,6 +12,7 @@ import contextlib
 import os
 import random
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.support.judge import verdict_at_rest
 from tests.support.ledger import LoadPlan
 from tests.support.pcluster import Moods, Rig
 from tests.support.server import ServerFailed
+from tests.support.sink import Reply
 
 pytestmark = [pytest.mark.storm, pytest.mark.slow]
 
@@ -88,3 +90,36 @@ async def test_p1_p2_p6_kill_9_under_load_loses_nothing_and_sends_nothing_twice(
         assert max(part for _, part in record.answered_parts) == 3, story
         assert len(verdict.in_doubt) <= KILLS * rig.in_doubt_most + record.cuts * rig.window, story
         assert record.most_binds <= rig.binds * 2, "more binds than configured, kills' leftovers apart"
+
+
+FAILING_KILLS = max(5, KILLS // 4)
+IN_FLIGHT = 16
+"""Posts at once to one endpoint, by default: what a kill may cut off between the answer and its commit."""
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+async def test_p9_a_sink_that_fails_three_times_in_ten_misses_no_end_whatever_is_killed(tmp_path: Path, dsn, watch):
+    plan = LoadPlan(connections=2, recipients_max=4, pause_s=0.05)
+    rig = Rig(tmp_path, dsn=dsn, window=20, binds=2, delay_ms=(0, 100), plan=plan, seed=SEED % 1000)
+    watch(rig.server)
+    chance, failures = random.Random(SEED), Counter[bytes]()
+
+    def answer(path: str, body: bytes) -> Reply | None:
+        # Three times in ten, but no callback more than twice: so the last retries come within seconds.
+        if not failing or failures[body] >= 2 or chance.random() >= 0.3:
+            return None
+        failures[body] += 1
+        return Reply(status=503)
+
+    failing = True
+    rig.sink.answer = answer
+    with rig:
+        storm(rig, random.Random(SEED), FAILING_KILLS)
+        failed = sum(1 for one in rig.sink.received if one.status >= 500)
+        failing = False
+        verdict = await verdict_at_rest(rig)
+        story = f"{FAILING_KILLS} kills, {failed} callbacks refused\n{verdict.explain()}"
+        print(story)
+        assert verdict.good, story
+        assert failed > 0.2 * len(rig.sink.taken()), story
+        assert verdict.callbacks_duplicated <= FAILING_KILLS * IN_FLIGHT, story

@@ -30,6 +30,7 @@ from kvitto.core.status import FINAL, Reason, Status
 from kvitto.store import open_store
 from kvitto.store import schema as t
 from kvitto.store.api import NewAccount, ReceiptResult, ReceivedReceipt, SubmitAnswer, SubmitFate
+from kvitto.store.callbackapi import Want
 from kvitto.store.sealing import Seal
 from kvitto.store.sqlstore import SqlStore
 from kvitto.store.statements import Statement
@@ -93,6 +94,7 @@ class Door:
 
     def __init__(self, places: int = 1_000_000) -> None:
         self.places = places
+        self.full: set[int] = set()
         self.taken: list[Any] = []
 
     def room(self) -> int:
@@ -355,10 +357,12 @@ class House:
         rows = await self.look(query)
         return [row[0] for row in rows] if len(names) == 1 else rows
 
-    async def callbacks(self, limit: int = 1000) -> list[Any]:
-        """Claim what is due to be posted."""
-        due: list[CallbackDue] = await self.store.claim_callbacks(self.now, limit)
-        return due
+    async def callbacks(self, limit: int = 1000, now: int | None = None) -> list[Any]:
+        """Claim what is due to be posted, at the clock's time or another."""
+        at = self.now if now is None else now
+        wants = [Want(one.endpoint, limit) for one in await self.store.due_endpoints(at)]
+        due: list[CallbackDue] = await self.store.claim_callbacks(at, wants)
+        return sorted(due, key=lambda one: (one.created_at, one.id))
 
     async def told(self) -> list[tuple[str, Status]]:
         """Claim what is due and finish it: (message id, status) of each recipient's callback, in order."""

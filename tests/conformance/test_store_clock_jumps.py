@@ -83,7 +83,7 @@ async def test_p26_callbacks_are_retried_at_their_time_and_not_all_at_once(
     messages = await house.dispatch(20)
     for message in messages:
         await house.receipt_for(message)
-    due = await house.store.claim_callbacks(steady.now(), 100)
+    due = await house.callbacks(now=steady.now())
     now = steady.now()
     await house.store.record_attempts(
         [
@@ -93,9 +93,9 @@ async def test_p26_callbacks_are_retried_at_their_time_and_not_all_at_once(
     )
     house.clock.jump(by_s)
     for _ in range(20):
-        assert await house.store.claim_callbacks(steady.now(), 100) == []
+        assert await house.callbacks(now=steady.now()) == []
         house.clock.advance(20)
-        (one,) = await house.store.claim_callbacks(steady.now(), 100)
+        (one,) = await house.callbacks(now=steady.now())
         done = CallbackResult(one.id, CallbackState.DONE, steady.now(), None, None, 200, None, 1)
         await house.store.record_attempts([done])
 

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from kvitto.core.model import BatchReport, CallbackResult, CallbackState, MessageView, Notify
 from kvitto.core.status import Reason, Status
 from kvitto.store import schema as t
+from kvitto.store.callbackapi import Want
 from tests.conformance.house import CALLBACK_URL, Door, House
 
 LEASE_S = 120
@@ -194,7 +195,9 @@ async def test_nodes_share_the_outbox_without_overlap(postgres_house: House):
     house = postgres_house
     other = await house.second(node="node2")
     await house.send(200, aborts=dict.fromkeys(range(200), Reason.NO_ROUTE))
-    mine, theirs = await house.store.claim_callbacks(house.now, 100), await other.claim_callbacks(house.now, 200)
+    (endpoint,) = [one.endpoint for one in await house.store.due_endpoints(house.now)]
+    mine = await house.store.claim_callbacks(house.now, [Want(endpoint, 100)])
+    theirs = await other.claim_callbacks(house.now, [Want(endpoint, 200)])
     assert len({one.id for one in mine} | {one.id for one in theirs}) == len(mine) + len(theirs) == 200
 
 

@@ -59,6 +59,11 @@ def test_create_takes_a_callback_url_and_networks(run):
         (["--callback-url", "http://user:word@shop.example/"], "user information"),
         (["--callback-url", "http://shop.example/\\"], "backslash"),
         (["--callback-url", "http://[fe80::1%25eth0]/"], "brackets"),
+        (["--callback-url", "http://0x7f.1/"], "no permitted address: loopback"),
+        (
+            ["--callback-url", "http://10.0.0.1/", "--allow-callbacks-to", "10.1.0.0/16"],
+            "no permitted address: private",
+        ),
         (["--allow-callbacks-to", "10.0.0.1/8"], "10.0.0.1/8 is none"),
     ],
 )
@@ -267,3 +272,14 @@ def test_wrong_usage_is_exit_code_2(run, words):
 def test_json_is_the_only_thing_on_standard_output(run):
     for words in (["account", "create", "a"], ["account", "list"], ["config", "show"], ["simulate", "numbers"]):
         json.loads(run(*words, "--json").out)
+
+
+def test_p19_a_callback_url_is_refused_where_its_posts_would_be(run):
+    run("account", "create", "shop", "--json")
+    refused = run("account", "set", "shop", "callback_url=http://10.1.2.3/dlr")
+    assert refused.code != 0
+    assert "private" in refused.err
+    assert run("account", "show", "shop", "--json").json["callback_url"] is None
+    assert run("account", "set", "shop", "callback_url=http://10.1.2.3/dlr", "allow_callbacks_to=10.1.0.0/16").code == 0
+    assert run("account", "set", "shop", "callback_url=http://10.1.2.4/dlr").code == 0
+    assert run("account", "set", "shop", "callback_url=http://10.2.0.1/dlr").code != 0

@@ -32,6 +32,10 @@ def params(office: Office, route: Route, whose: str = "own") -> dict[str, str]:
         "batch_id": message_id[:22] + "0000",
         "name": "stranger" if whose == "other" else "viewer",
         "receipt_id": "1",
+        "callback_id": "1",
+        "replay_id": "1",
+        "endpoint_id": "ep_0000000000000",
+        "what": "disable",
     }
     return {name: value for name, value in known.items() if "{" + name + "}" in route.path}
 

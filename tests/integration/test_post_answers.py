@@ -7,205 +7,39 @@ import struct
 
 import pytest
 
+from kvitto.callbacks import standard
 from kvitto.callbacks.addresses import AddressPolicy
-from kvitto.callbacks.post import CallbackClient, PostFailure, PostLimits
+from kvitto.callbacks.pace import retry_after
+from kvitto.callbacks.post import CallbackClient, PostFailure, PostLimits, PostResult
 from kvitto.core.clock import SystemClock
+from kvitto.core.model import CallbackDue
+from kvitto.core.status import Reason, Status
+from kvitto.dialects.base import Dialect, RetryDecision
+from kvitto.dialects.infobip import InfobipDialect
+from kvitto.dialects.ninebits import NinebitsDialect
+from kvitto.dialects.sinch import SinchDialect
+from tests.support.answers import ANSWERS, PROFILES, RETRY_AFTER, Row, Then
+from tests.support.dialects import account
 from tests.support.rawhttp import Endpoint, eventually, read_request
+from tests.support.sinch import message
 
 LOCAL = AddressPolicy.of(["127.0.0.0/8"])
 PATIENCE_S = 0.4
-
-CLOSED, BAD, TIMEOUT = PostFailure.CLOSED, PostFailure.BAD_RESPONSE, PostFailure.TIMEOUT
-
-# name: (octets, what the endpoint does then, status, failure, body, connection kept)
-# "keep": waits for the next request; "close": ends the connection; "reset": with a reset; "hang": neither.
-ANSWERS: dict[str, tuple[bytes, str, int | None, PostFailure | None, bytes, bool]] = {
-    "200 with a length": (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", "keep", 200, None, b"OK", True),
-    "200 empty": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "keep", 200, None, b"", True),
-    "200 without a phrase": (b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", "keep", 200, None, b"", True),
-    "200 chunked": (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nO\r\n1;x=y\r\nK\r\n0\r\nT: u\r\n\r\n",
-        "keep",
-        200,
-        None,
-        b"OK",
-        True,
-    ),
-    "200 to the end": (b"HTTP/1.1 200 OK\r\n\r\nOK", "close", 200, None, b"OK", False),
-    "200 of nothing to the end": (b"HTTP/1.1 200 OK\r\n\r\n", "close", 200, None, b"", False),
-    "200 and close": (
-        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nOK",
-        "close",
-        200,
-        None,
-        b"OK",
-        False,
-    ),
-    "200 and close, but open": (
-        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nOK",
-        "hang",
-        200,
-        None,
-        b"OK",
-        False,
-    ),
-    "200 of HTTP/1.0": (b"HTTP/1.0 200 OK\r\n\r\nOK", "close", 200, None, b"OK", False),
-    "200 of HTTP/1.0 kept": (
-        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nOK",
-        "keep",
-        200,
-        None,
-        b"OK",
-        True,
-    ),
-    "201": (b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", "keep", 201, None, b"", True),
-    "202": (b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", "keep", 202, None, b"", True),
-    "204": (b"HTTP/1.1 204 No Content\r\n\r\n", "keep", 204, None, b"", True),
-    "301": (b"HTTP/1.1 301 Moved\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", "keep", 301, None, b"", True),
-    "304": (b"HTTP/1.1 304 Not Modified\r\n\r\n", "keep", 304, None, b"", True),
-    "400": (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}", "keep", 400, None, b"{}", True),
-    "401": (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "keep", 401, None, b"", True),
-    "404": (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "keep", 404, None, b"", True),
-    "410": (b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n", "keep", 410, None, b"", True),
-    "429": (b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", "keep", 429, None, b"", True),
-    "500": (b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops", "keep", 500, None, b"oops", True),
-    "503": (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "keep", 503, None, b"", True),
-    "999": (b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", "keep", 999, None, b"", True),
-    "100 first": (
-        b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK",
-        "keep",
-        200,
-        None,
-        b"OK",
-        True,
-    ),
-    "103 first": (
-        b"HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
-        "keep",
-        204,
-        None,
-        b"",
-        True,
-    ),
-    "answer and garbage": (
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOKgarbage",
-        "hang",
-        200,
-        None,
-        b"OK",
-        False,
-    ),
-    "two answers": (
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOKHTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops",
-        "hang",
-        200,
-        None,
-        b"OK",
-        False,
-    ),
-    "no octet, close": (b"", "close", None, CLOSED, b"", False),
-    "no octet, reset": (b"", "reset", None, CLOSED, b"", False),
-    "no octet": (b"", "hang", None, TIMEOUT, b"", False),
-    "half a status line, close": (b"HTTP/1.1 20", "close", None, CLOSED, b"", False),
-    "half a status line": (b"HTTP/1.1 20", "hang", None, TIMEOUT, b"", False),
-    "half a head, close": (b"HTTP/1.1 200 OK\r\nContent-", "close", None, CLOSED, b"", False),
-    "half a head": (b"HTTP/1.1 200 OK\r\nContent-", "hang", None, TIMEOUT, b"", False),
-    "only 100": (b"HTTP/1.1 100 Continue\r\n\r\n", "close", None, CLOSED, b"", False),
-    "half a body, close": (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nOK", "close", 200, CLOSED, b"OK", False),
-    "half a body, reset": (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nOK", "reset", 200, CLOSED, b"OK", False),
-    "half a body": (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nOK", "hang", 200, TIMEOUT, b"OK", False),
-    "body to the end, reset": (b"HTTP/1.1 200 OK\r\n\r\nOK", "reset", 200, CLOSED, b"OK", False),
-    "body to the end that does not end": (b"HTTP/1.1 200 OK\r\n\r\nOK", "hang", 200, TIMEOUT, b"OK", False),
-    "half a chunk, close": (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nOK",
-        "close",
-        200,
-        CLOSED,
-        b"OK",
-        False,
-    ),
-    "no last chunk, close": (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\n",
-        "close",
-        200,
-        CLOSED,
-        b"OK",
-        False,
-    ),
-    "no last chunk": (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\n",
-        "hang",
-        200,
-        TIMEOUT,
-        b"OK",
-        False,
-    ),
-    "bad chunk size": (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\nzz\r\n",
-        "hang",
-        200,
-        BAD,
-        b"OK",
-        False,
-    ),
-    "chunk too long": (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nOK\r\n0\r\n\r\n",
-        "hang",
-        200,
-        BAD,
-        b"O",
-        False,
-    ),
-    "not HTTP": (b"220 mail.example ESMTP\r\n", "hang", None, BAD, b"", False),
-    "HTML alone": (b"<html><body>200 OK</body></html>", "close", None, BAD, b"", False),
-    "TLS": (b"\x15\x03\x01\x00\x02\x02\x46", "hang", None, BAD, b"", False),
-    "NUL": (b"\0" * 100, "hang", None, BAD, b"", False),
-    "HTTP/2": (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00", "hang", None, BAD, b"", False),
-    "a status of two digits": (b"HTTP/1.1 20 OK\r\n\r\n", "hang", None, BAD, b"", False),
-    "a status of letters": (b"HTTP/1.1 abc OK\r\n\r\n", "hang", None, BAD, b"", False),
-    "a header without a colon": (b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", "hang", None, BAD, b"", False),
-    "a negative length": (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "hang", None, BAD, b"", False),
-    "two lengths": (
-        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nOK",
-        "hang",
-        None,
-        BAD,
-        b"",
-        False,
-    ),
-    "length and chunked": (
-        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "hang",
-        None,
-        BAD,
-        b"",
-        False,
-    ),
-    "another protocol": (
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n",
-        "hang",
-        None,
-        BAD,
-        b"",
-        False,
-    ),
-    "endless status line": (b"HTTP/1.1 200 " + b"x" * 100_000, "hang", None, BAD, b"", False),
-    "endless head": (b"HTTP/1.1 200 OK\r\n" + b"X: yyyyyyyy\r\n" * 10_000, "hang", None, BAD, b"", False),
-    "endless interim answers": (b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000, "hang", None, BAD, b"", False),
-}
+CLOSED = PostFailure.CLOSED
+BY_NAME = {row.name: row for row in ANSWERS}
 
 
-def play(octets: bytes, then: str):
+def play(octets: bytes, then: Then):
     async def script(reader, writer):
         while await read_request(reader):
             writer.write(octets)
-            if then == "hang":
+            if then is Then.HANG:
                 await reader.read()
-            if then == "reset":
+            if then is Then.RESET:
                 await writer.drain()
                 await asyncio.sleep(0.02)  # the octets are to arrive before the reset overtakes them
                 reset(writer)
-            if then != "keep":
+            if then is not Then.KEEP:
                 return
 
     return script
@@ -220,23 +54,72 @@ def make_client() -> CallbackClient:
     return CallbackClient(clock=SystemClock(), limits=PostLimits(sweep_s=0.02))
 
 
-@pytest.mark.parametrize(("octets", "then", "status", "failure", "body", "kept"), ANSWERS.values(), ids=[*ANSWERS])
-async def test_each_answer_has_its_result(octets, then, status, failure, body, kept):
+@pytest.mark.parametrize("row", ANSWERS, ids=lambda row: row.name)
+async def test_p11_each_answer_has_its_result_and_each_profile_its_decision(row: Row):
     client = make_client()
-    async with Endpoint(play(octets, then)) as endpoint:
+    async with Endpoint(play(row.octets, row.then)) as endpoint:
         for _ in range(2):
             async with asyncio.timeout(10):
                 result = await client.post(endpoint.url(), [], b"{}", policy=LOCAL, timeout_s=PATIENCE_S)
-            assert (result.status, result.failure, result.body) == (status, failure, body)
-            assert bool(result.detail) is (failure is not None)
-            assert not result.truncated
-        assert endpoint.connections == (1 if kept else 2)
+            assert (result.status, result.failure, result.body) == (row.status, row.failure, row.body)
+            assert bool(result.detail) is (row.failure is not None)
+            assert " ".join(letter(decide(profile, result)) for profile in PROFILES) == row.decisions
+        assert endpoint.connections == (1 if row.kept else 2)
         await client.stop()
         await eventually(lambda: client.connections == 0)
 
 
+def test_p11_the_table_has_at_least_sixty_rows_and_every_decision_of_every_profile():
+    assert len(BY_NAME) == len(ANSWERS) >= 60
+    for at, letters in enumerate(("DAN", "DA", "DANS", "DAG")):
+        assert {row.decisions.split()[at] for row in ANSWERS} == set(letters)
+
+
+NOW = 1_773_065_100_000
+FACTS = message(Status.DELIVERED, Reason.DELIVERED)
+DIALECTS: dict[str, Dialect] = {one.name: one for one in (SinchDialect(), InfobipDialect(), NinebitsDialect())}
+LONGEST_FIRST_S = {"sinch": 5.0, "infobip": 60.0, "ninebits": 33.0, "standard": 5.0}
+
+
+def decide(profile: str, result: PostResult, at: int = NOW) -> RetryDecision:
+    """What the sender is told to do, at a callback's first try."""
+    due = CallbackDue(7, "a1", profile, "https://shop.example/dlr", FACTS, False, 0, at, None)
+    status = result.status if result.failure is None else None
+    retry_after_s = retry_after(result.headers.get(b"retry-after"), at)
+    if profile == "standard":
+        return standard.judge(due, status, retry_after_s, at)
+    return DIALECTS[profile].judge(due, account(), status, result.body, retry_after_s, at)
+
+
+def letter(decision: RetryDecision) -> str:
+    if decision.done:
+        return "D"
+    if decision.retry_at is None:
+        return "N"
+    return "G" if decision.gone else "S" if decision.slower else "A"
+
+
+@pytest.mark.parametrize(("value", "status", "waits"), RETRY_AFTER)
+async def test_p11_retry_after_is_kept_as_each_profile_says(value, status, waits):
+    field = b"Retry-After: %b\r\n" % value.encode()
+    client = make_client()
+    async with Endpoint(
+        play(b"HTTP/1.1 %d Later\r\n%bContent-Length: 0\r\n\r\n" % (status, field), Then.KEEP)
+    ) as endpoint:
+        result = await client.post(endpoint.url(), [], b"{}", policy=LOCAL)
+        await client.stop()
+    for profile, wait_s in zip(PROFILES, waits, strict=True):
+        retry_at = decide(profile, result).retry_at
+        assert retry_at is not None
+        waited_s, longest_s = (retry_at - NOW) / 1000, LONGEST_FIRST_S[profile]
+        if wait_s is None:
+            assert longest_s * 0.9 <= waited_s <= longest_s, profile
+        else:
+            assert waited_s == pytest.approx(wait_s, abs=0.01), profile
+
+
 async def test_answers_in_single_octets_are_read_alike():
-    octets = ANSWERS["200 chunked"][0]
+    octets = BY_NAME["200 chunked"].octets
 
     async def drip(reader, writer):
         while await read_request(reader):
@@ -264,7 +147,7 @@ async def test_the_headers_that_matter_are_kept():
     ]
     octets = b"\r\n".join([*lines, b"", b""])
     client = make_client()
-    async with Endpoint(play(octets, "keep")) as endpoint:
+    async with Endpoint(play(octets, Then.KEEP)) as endpoint:
         result = await client.post(endpoint.url(), [], b"{}", policy=LOCAL)
         await client.stop()
     assert result.headers == {b"retry-after": b"7", b"content-type": b"text/plain", b"content-length": b"0"}
@@ -274,7 +157,7 @@ async def test_a_long_body_is_read_whole_and_its_beginning_kept():
     body = random.Random(1).randbytes(60_000)
     octets = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     client = make_client()
-    async with Endpoint(play(octets, "keep")) as endpoint:
+    async with Endpoint(play(octets, Then.KEEP)) as endpoint:
         for _ in range(2):
             result = await client.post(endpoint.url(), [], b"{}", policy=LOCAL)
             assert (result.status, result.failure, result.body, result.truncated) == (200, None, body[:4096], False)
@@ -322,7 +205,7 @@ async def test_an_answer_before_the_request_is_read_is_taken_and_the_connection_
 
 async def test_no_octets_of_an_endpoint_do_more_than_fail_their_own_post():
     chance = random.Random(2031)
-    seeds = [octets for octets, *_ in ANSWERS.values() if octets and len(octets) < 1000]
+    seeds = [row.octets for row in ANSWERS if row.octets and len(row.octets) < 1000]
     octets = b""
 
     async def mutate(reader, writer):

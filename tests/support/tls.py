@@ -2,6 +2,7 @@
 
 import datetime
 import ssl
+import warnings
 from pathlib import Path
 
 from cryptography import x509
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-__all__ = ["Authority"]
+__all__ = ["Authority", "only"]
 
 DAY = datetime.timedelta(days=1)
 
@@ -54,8 +55,13 @@ class Authority:
         context.load_verify_locations(cadata=self._certificate.public_bytes(serialization.Encoding.PEM).decode())
         return context
 
-    def server_context(self, *names: x509.GeneralName, expired: bool = False) -> ssl.SSLContext:
-        """A server with a certificate for these names."""
+    @property
+    def ca_pem(self) -> str:
+        """What a client is told to trust."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    def pair(self, *names: x509.GeneralName, expired: bool = False) -> tuple[str, str]:
+        """(certificate, key) for these names, in PEM: for a client, or for a server."""
         key = ec.generate_private_key(ec.SECP256R1())
         begin, end = (-3 * DAY, -DAY) if expired else (-DAY, DAY)
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -65,13 +71,36 @@ class Authority:
             .add_extension(identifier, critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        path = self._folder / f"server-{certificate.serial_number}.pem"
-        path.write_bytes(
-            certificate.public_bytes(serialization.Encoding.PEM)
-            + key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
+        return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+
+    def server_file(self, *names: x509.GeneralName, expired: bool = False) -> Path:
+        """A file with a server's certificate for these names, and its key."""
+        certificate, key = self.pair(*names, expired=expired)
+        path = self._folder / f"server-{hash(certificate):x}.pem"
+        path.write_text(certificate + key)
+        return path
+
+    def server_context(
+        self, *names: x509.GeneralName, expired: bool = False, wants_client: "Authority | None" = None
+    ) -> ssl.SSLContext:
+        """A server with a certificate for these names. ``wants_client``: whose certificates its clients must show."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
+        context.load_cert_chain(self.server_file(*names, expired=expired))
+        if wants_client is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(cadata=wants_client.ca_pem)
         return context
+
+
+def only(context: ssl.SSLContext, version: ssl.TLSVersion) -> ssl.SSLContext:
+    """The same context, made to speak this version alone, however old."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        context.maximum_version = version
+        context.minimum_version = version
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return context

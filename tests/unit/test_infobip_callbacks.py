@@ -24,7 +24,7 @@ def test_i7_version_1_pushes_the_answer_of_version_1():
     assert [one["to"] for one in shown["results"]] == ["41790000001", TWO]
     assert shown["results"][0]["callbackData"] == "shop=3"
     assert shown["results"][0]["smsCount"] == 1
-    assert DIALECT.headers(due(), b"", account(), nonce="n", now=NOW) == [
+    assert DIALECT.headers(due(), b"", account(), secret="whsec_x", nonce="n", now=NOW) == [
         ("Content-Type", "application/json;charset=UTF-8")
     ]
 
@@ -44,7 +44,7 @@ def test_i7_xml_begins_with_its_root(extra, root):
     assert b"<callbackData>a&lt;b&amp;c</callbackData>" in body
     assert b"<permanent>false</permanent>" in body
     assert body.endswith(b"</result></results></" + root + b">")
-    assert DIALECT.headers(due(extra=extra), body, account(), nonce="n", now=NOW) == [
+    assert DIALECT.headers(due(extra=extra), body, account(), secret="whsec_x", nonce="n", now=NOW) == [
         ("Content-Type", "application/xml;charset=UTF-8")
     ]
 

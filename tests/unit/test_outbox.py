@@ -8,10 +8,13 @@ import pytest
 
 from kvitto.callbacks.outbox import Outbox, OutboxLimits
 from kvitto.callbacks.post import PostFailure, PostRequest, PostResult
+from kvitto.callbacks.signing import callback_lines
+from kvitto.core.endpoint import Endpoint, EndpointHealth, endpoint_number
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.model import Account, CallbackDue, CallbackResult, CallbackState, ContentKind, MessageView
 from kvitto.core.status import NO_ERROR, Note, Reason, Status
 from kvitto.dialects.base import RetryDecision
+from kvitto.store.callbackapi import EndpointDue, Want
 from tests.support.clock import FakeClock
 from tests.support.rig import eventually
 from tests.support.scripted import settle
@@ -38,7 +41,7 @@ def due(id: int, *, url: str = URL, account: str = "A", message: str = "", **cha
         kind=ContentKind.TEXT,
         max_parts=None,
     )
-    one = CallbackDue(id, account, "test", url, view, False, 0, 0, None)
+    one = CallbackDue(id, account, "test", url, view, False, 0, 0, None, endpoint=endpoint_number(account, url))
     return one._replace(**changes)
 
 
@@ -66,9 +69,9 @@ class ScriptedDialect:
         return due.url
 
     def headers(
-        self, due: CallbackDue, body: bytes, account: Account, *, nonce: str, now: int
+        self, due: CallbackDue, body: bytes, account: Account, *, secret: str, nonce: str, now: int
     ) -> list[tuple[str, str]]:
-        return [("X-Signed", f"{account.callback_secret}.{len(nonce)}.{now}")]
+        return [("X-Signed", f"{secret}.{len(nonce)}.{now}")]
 
     def judge(
         self,
@@ -117,6 +120,9 @@ class ScriptedStore:
         self.taker: Any = None
         self.claims: list[int] = []
         self.stumbles_on: set[int] = set()
+        self.book: dict[int, Endpoint] = {}
+        self.seen: list[EndpointHealth] = []
+        self.given_back: list[int] = []
 
     def set_callback_handoff(self, taker: Any) -> None:
         self.taker = taker
@@ -140,15 +146,37 @@ class ScriptedStore:
             future.set_result(None)
         self.waiting.clear()
 
-    def claim_callbacks(self, now: int, limit: int) -> "asyncio.Future[list[CallbackDue]]":
-        self.claims.append(limit)
+    def claim_callbacks(self, now: int, wants: Sequence[Want]) -> "asyncio.Future[list[CallbackDue]]":
+        self.claims.append(sum(want.limit for want in wants))
+        found: list[CallbackDue] = []
+        for want in wants:
+            found += [one for one in self.pending if one.endpoint == want.endpoint][: want.limit]
+        self.pending = [one for one in self.pending if one not in found]
+        return self._done(found)
+
+    def _done(self, result: Any) -> "asyncio.Future[Any]":
         future = asyncio.get_running_loop().create_future()
-        found, self.pending = self.pending[:limit], self.pending[limit:]
-        future.set_result(found)
+        future.set_result(result)
         return future
 
-    async def next_callback_at(self) -> int | None:
-        return self.next_at
+    async def due_endpoints(self, now: int) -> list[EndpointDue]:
+        if self.next_at is None:
+            return []
+        return [EndpointDue(number, self.next_at) for number in dict.fromkeys(one.endpoint for one in self.pending)]
+
+    async def changed_endpoints(self, since: int) -> list[Endpoint]:
+        return [one for one in self.book.values() if one.changed_at >= since]
+
+    async def step_replays(self, now: int) -> int:
+        return 0
+
+    def record_endpoints(self, seen: Sequence[EndpointHealth]) -> "asyncio.Future[None]":
+        self.seen.extend(seen)
+        return self._done(None)
+
+    def release_callbacks(self, ids: Sequence[int], now: int) -> "asyncio.Future[None]":
+        self.given_back.extend(ids)
+        return self._done(None)
 
     def results(self) -> list[CallbackResult]:
         return [result for group in self.recorded for result in group]
@@ -204,7 +232,8 @@ async def test_a_callback_is_posted_with_the_dialects_body_headers_and_time(make
     await bench.take(due(1))
     (request,) = bench.client.started
     assert (request.url, request.body, request.timeout_s) == (URL, b"{1}", 7.0)
-    assert request.headers == b"X-Signed: s.32.%d\r\nContent-Type: application/json\r\n" % clock.now()
+    own = b"X-Signed: s.32.%d\r\nContent-Type: application/json\r\n" % clock.now()
+    assert request.headers == own + callback_lines((request.due,), b"{1}", ("s",), clock.now())
     await bench.finish()
     assert bench.store.results() == [CallbackResult(1, CallbackState.DONE, clock.now(), None, None, 200, None, 3)]
 
@@ -215,7 +244,7 @@ async def test_a_failed_attempt_is_stored_with_its_next_time_and_when_it_first_f
     await bench.finish(b"{1}", PostResult(503, elapsed_ms=9))
     await bench.finish(b"{2}", PostResult(None, PostFailure.CONNECT, "refused"))
     first, second = bench.store.results()
-    assert first == CallbackResult(
+    assert first._replace(attempt=None) == CallbackResult(
         1, CallbackState.PENDING, clock.now(), clock.now() + 5_000, clock.now(), 503, "HTTP 503", 9
     )
     assert (second.state, second.first_failed_at, second.status_code) == (CallbackState.PENDING, 77, None)
@@ -321,7 +350,7 @@ async def test_a_callback_that_is_in_hand_is_not_taken_twice(make):
 
 
 async def test_results_are_kept_while_the_store_is_away_and_stored_once(make, monkeypatch):
-    monkeypatch.setattr("kvitto.callbacks.outbox.STORE_PAUSE_S", 0.01)
+    monkeypatch.setattr("kvitto.callbacks.results.STORE_PAUSE_S", 0.01)
     bench = make()
     bench.store.away = True
     await bench.take(due(1))
@@ -393,7 +422,7 @@ async def test_the_accounts_allow_list_goes_with_the_post(make):
 
 
 async def test_an_account_that_cannot_be_looked_up_now_keeps_its_callbacks_waiting(clock, monkeypatch):
-    monkeypatch.setattr("kvitto.callbacks.outbox.STORE_PAUSE_S", 0.0)
+    monkeypatch.setattr("kvitto.callbacks.callers.STORE_PAUSE_S", 0.0)
     bench = Bench(clock)
     failures = [StoreUnavailable("away"), StoreUnavailable("away")]
 
@@ -402,7 +431,7 @@ async def test_an_account_that_cannot_be_looked_up_now_keeps_its_callbacks_waiti
             raise failures.pop()
         return ACCOUNT
 
-    bench.outbox._look_up = look_up
+    bench.outbox._callers.find = look_up
     bench.outbox.start()
     await bench.take(due(1))
     await settle(20)
@@ -441,7 +470,7 @@ async def test_429_silences_the_endpoint_and_halves_it_while_others_go_on(make):
     assert bench.client.bodies() == [b"{1}", b"{2}", b"{3}", b"{4}"]
     await bench.take(due(20, url="http://other.example/"))
     assert bench.client.bodies()[-1] == b"{20}"
-    endpoint = bench.outbox._by_url[URL, "A"]
+    endpoint = bench.outbox._board.lanes[endpoint_number("A", URL)]
     assert endpoint.limit == 2
     bench.outbox._resume(endpoint)
     assert len(bench.client.open) == 4  # three of before, and the other's; none new above the halved limit

@@ -157,7 +157,7 @@ def test_metric_names_are_unique_and_name_their_unit():
 
 def test_p22_no_metric_is_labelled_with_a_subscriber_or_a_secret():
     labels = {label for metric in METRICS for label in metric.labels}
-    assert labels == {"link", "class", "outcome", "level", "group", "what"}
+    assert labels == {"link", "class", "outcome", "level", "group", "what", "state"}
 
 
 def test_metrics_are_written_with_their_help_and_what_cannot_be_read_is_left_out():

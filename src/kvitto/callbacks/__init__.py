@@ -6,10 +6,12 @@ a post may go), ``callbacks.outbox`` (the loop that sends).
 
 from kvitto.callbacks.addresses import AddressPolicy
 from kvitto.callbacks.post import CallbackClient, PostFailure, PostLimits, PostRequest, PostResult
+from kvitto.callbacks.tls import EndpointTls
 
 __all__ = [
     "AddressPolicy",
     "CallbackClient",
+    "EndpointTls",
     "PostFailure",
     "PostLimits",
     "PostRequest",

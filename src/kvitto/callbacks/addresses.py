@@ -1,6 +1,6 @@
 """Where a callback may go: which addresses we connect to.
 
-Pure: no name is resolved here. A customer chooses the URL, so it is hostile until shown otherwise. The defence has two
+No name is resolved here. A customer chooses the URL, so it is hostile until shown otherwise. The defence has two
 halves. ``kvitto.core.urls`` refuses what is not plainly ``http(s)://host[:port]/path``, so that no two readers of a URL
 can disagree about its host. ``AddressPolicy`` judges the address that the host has been resolved to, and
 ``callbacks.post`` connects to that address and to no other: how a host is written (decimal, octal, hexadecimal, a name,
@@ -10,9 +10,12 @@ full-width digits) therefore does not matter, and a name that changes its answer
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from socket import inet_aton
 from typing import NamedTuple
 
-__all__ = ["FORBIDDEN", "AddressPolicy"]
+from kvitto.core.urls import BadUrl, parse_target
+
+__all__ = ["FORBIDDEN", "AddressPolicy", "url_objection"]
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -112,4 +115,36 @@ class AddressPolicy:
                 return None if private and self.allow_private else kind
         if isinstance(ip, IPv6Address) and ip not in GLOBAL_UNICAST:
             return "reserved"
+        return None
+
+
+def url_objection(url: str, policy: AddressPolicy) -> str | None:
+    """Say in words why a callback URL is not to be saved; None when it may be. The words do not repeat it.
+
+    Its form is judged, and its host where that is an address, however it is written, or this machine's own name. What
+    other names stand for is judged whenever a connection is opened: their owners may change it at any time.
+    """
+    target = parse_target(url)
+    if isinstance(target, BadUrl):
+        return target.reason
+    if target.host == "localhost" or target.host.endswith(".localhost"):
+        addresses: list[str | Address] = ["127.0.0.1", "::1"]
+    else:
+        literal = _literal(target.host)
+        if literal is None:
+            return None
+        addresses = [literal]
+    objections = [policy.objection(address) for address in addresses]
+    if None in objections:
+        return None
+    return f"no permitted address: {objections[0]}; the account's allow_callbacks_to can permit it"
+
+
+def _literal(host: str) -> Address | None:
+    """The address that a host is, in any spelling that the system's resolver takes; None when it is a name."""
+    if ":" in host:
+        return IPv6Address(host)
+    try:
+        return IPv4Address(inet_aton(host))
+    except OSError:
         return None

@@ -4,11 +4,11 @@ Callbacks come in two ways: handed over by the store right after the commit that
 a poll when they fall due again, were handed over to nobody, or belong to another process. Both ways they are leased
 to us; what we forget comes back when its lease ends, so nothing here needs to survive (P9).
 
-What is in hand waits in one queue per endpoint (scheme, host, port, account). Endpoints take turns, and each has a
-bounded number of posts in flight, so a slow one holds only its own slots (P12). A callback waits while an earlier one
-of the same message is in hand. Results are stored in groups: the next group goes when the last is through, without a
-timer, and until then they are kept, also while the store is away. The hot path has no task and no future for a
-callback.
+What is in hand waits in one lane per endpoint (``callbacks.lanes``). Lanes take turns, and each has a bounded number of
+posts in flight, so a slow one holds only its own slots (P12); what has no room in its lane waits in the store and is
+claimed when there is (``callbacks.claims``). A lane whose breaker is open sends a probe now and then, one that is
+disabled nothing; neither holds anything in memory (P13). A callback waits while an earlier one of the same message is
+in hand, and is not told when a later one has been (P15). The hot path has no task and no future for a callback.
 
 Must not know: vendors' bodies and schedules (the dialect renders, signs and judges), sockets
 (``kvitto.callbacks.post``).
@@ -16,29 +16,30 @@ Must not know: vendors' bodies and schedules (the dialect renders, signs and jud
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence, Set
+from typing import Final, Protocol
 
-from kvitto.callbacks.addresses import AddressPolicy
+from kvitto.callbacks import standard
+from kvitto.callbacks.board import Board, OutboxLimits
 from kvitto.callbacks.bundles import take_mates
-from kvitto.callbacks.pace import Pace
+from kvitto.callbacks.callers import Accounts, Caller, Callers, Policies
+from kvitto.callbacks.claims import choose
+from kvitto.callbacks.lanes import SLOW_IN_ROW, Job, Lane
+from kvitto.callbacks.pace import retry_after
 from kvitto.callbacks.post import OnDone, PostFailure, PostRequest, PostResult, header_lines
+from kvitto.callbacks.results import Results, attempt_of
+from kvitto.callbacks.signing import callback_lines
 from kvitto.core.clock import Clock
+from kvitto.core.endpoint import DisabledWhy, secrets_of
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.ids import new_nonce
-from kvitto.core.model import Account, CallbackDue, CallbackResult, CallbackState, MessageView
+from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult, CallbackState, MessageView
 from kvitto.core.status import FINAL
-from kvitto.core.urls import BadUrl, parse_target
-from kvitto.dialects.base import Dialect
+from kvitto.dialects.base import Dialect, RetryDecision
 from kvitto.store.api import Store
 from kvitto.telemetry import get_logger
 
 __all__ = ["Accounts", "Outbox", "OutboxLimits", "PostClient"]
-
-Accounts = Callable[[str], Awaitable[Account | None]]
-"""account id -> the account, None when it is gone. Raises: StoreUnavailable."""
 
 
 class PostClient(Protocol):
@@ -48,109 +49,21 @@ class PostClient(Protocol):
         """Post; ``on_done`` is called once, never from inside this call."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxLimits:
-    """The bounds of the sender."""
-
-    in_hand: int = 20_000
-    """Callbacks in memory, about 2 KiB each; more wait in the store."""
-    per_endpoint: int = 16
-    """Posts in flight to one endpoint, and connections to it."""
-    in_flight: int = 1024
-    """Posts in flight over all endpoints: about as many sockets."""
-    slow_ms: int = 1000
-    """An answer that takes longer counts as slow; see ``slow_waiting``."""
-    slow_waiting: int = 128
-    """Callbacks that may wait in hand for an endpoint that has lately been slow only; about what 16 posts of 10 s each
-    can carry within a lease. The others are forgotten, and come back when their leases end."""
-    poll_s: float = 1.0
-    """The outbox is looked at this often: hand-overs may be lost."""
-    account_s: float = 1.0
-    """An account's settings are used this long before they are looked up again."""
-    stop_s: float = 10.0
-    """How long a stop waits for posts in flight (P28)."""
-
-
-SLOW_IN_ROW: Final = 8
-ENDPOINTS: Final = 4096
-"""Endpoints remembered; above, those at rest are forgotten."""
-STORE_PAUSE_S: Final = 1.0
-CLAIM: Final = 1000
-"""Callbacks claimed at a time: their rows are read and leased in one transaction."""
-PAUSE_AT_MOST_S: Final = 60.0
-"""How long a 429 may silence an endpoint; its callbacks' own schedule goes on beside it."""
+SOONEST_S: Final = 0.1
+"""The outbox is not looked at more often for retries alone."""
+WAKE_MASK: Final = 127
+"""A spilled lane asks for more after so many posts, and at the latest when it has none left."""
 NEVER_RIGHT: Final = frozenset({PostFailure.BAD_URL, PostFailure.BAD_REQUEST})
-"""Failures that another attempt cannot mend."""
+"""Failures that another attempt cannot mend, and that are not the endpoint's."""
 NOTICED_MS: Final = 100
 """An answer that took less makes no difference to when the first try was."""
 OVERTAKEN: Final = "not told: the message has ended"
+OUTRUN: Final = "not told: a later change has been told"
 UNTOLD: Final = "not told: the account does not want it"
 UNKNOWN_DIALECT_MS: Final = 3_600_000
 TOO_MANY_REQUESTS: Final = 429
 
 _JSON: Final = ("Content-Type", "application/json")
-
-
-class _Caller(NamedTuple):
-    """An account as posting needs it."""
-
-    account: Account | None
-    policy: AddressPolicy
-    until: float
-
-
-class _Endpoint:
-    """Where one account's callbacks go: what waits, and what is in flight."""
-
-    __slots__ = (
-        "account_id",
-        "begun",
-        "in_flight",
-        "limit",
-        "listed",
-        "name",
-        "pace",
-        "paused_until",
-        "second",
-        "slow_in_row",
-        "successes",
-        "waiting",
-    )
-
-    def __init__(self, account_id: str, name: str, limit: int) -> None:
-        self.account_id = account_id
-        self.name = name
-        self.waiting: deque[_Job] = deque()
-        self.in_flight = 0
-        self.limit = limit
-        self.listed = False  # in the round of those that may start a post
-        self.slow_in_row = 0
-        self.successes = 0  # since the limit last moved, while it is below the setting's
-        self.paused_until = 0.0
-        self.second = 0  # of the clock; in it ``begun`` posts were started
-        self.begun = 0
-        self.pace: Pace | None = None  # only while a receiver has asked for fewer requests a second
-
-
-class _Job(PostRequest):
-    """One callback in hand; when its turn comes it is the request that posts it, and only then has a request's fields.
-
-    ``key``: callbacks with the same key go one after the other; ``later``: those behind this one. ``over``: its message
-    has ended meanwhile, what becomes of it changes nothing. ``mates``: those that share its call.
-    """
-
-    __slots__ = ("account", "dialect", "due", "endpoint", "key", "later", "mates", "over")
-
-    account: Account
-    dialect: Dialect
-
-    def __init__(self, due: CallbackDue, endpoint: _Endpoint, key: str) -> None:
-        self.due = due
-        self.endpoint = endpoint
-        self.key = key
-        self.later: list[_Job] | None = None
-        self.over = False
-        self.mates: Sequence[_Job] = ()
 
 
 class Outbox:
@@ -174,29 +87,21 @@ class Outbox:
         self._store = store
         self._client = client
         self._dialects = dialects
-        self._look_up = accounts
         self._clock = clock
         self._limits = limits or OutboxLimits()
-        self._allow_private = allow_private
         self._log = get_logger()
+        self._results = Results(store, clock, self._on_stored)
         self._ids: set[int] = set()  # in hand: waiting, in flight, or result not stored
-        self._first: dict[str, _Job] = {}  # key in hand -> the job whose turn it is
-        self._by_url: dict[tuple[str, str], _Endpoint] = {}
-        self._endpoints: dict[tuple[str, str], _Endpoint] = {}
-        self._round: deque[_Endpoint] = deque()
+        self._first: dict[str, Job] = {}  # key in hand -> the job whose turn it is
+        self._board = Board(self._limits)
+        self._round: deque[Lane] = deque()
         self._in_flight = 0
-        self._callers: dict[str, _Caller] = {}
-        self._policies: dict[
-            AddressPolicy, AddressPolicy
-        ] = {}  # one for all equal ones: the client knows it by identity
-        self._unknown: dict[str, list[_Endpoint]] = {}  # account being looked up -> endpoints that wait for it
-        self._results: list[CallbackResult] = []
-        self._storing = False
+        policies = Policies(allow_private=allow_private)
+        self._callers: Callers[Lane] = Callers(accounts, policies, clock, self._limits.account_s, self._on_caller)
         self._open = False
         self._starved = False
         self._wake = asyncio.Event()
         self._rest = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._poll: asyncio.Task[None] | None = None
         self.attempts = 0
         self.delivered = 0
@@ -228,21 +133,20 @@ class Outbox:
         self._drop_waiting()
         try:
             async with asyncio.timeout(self._limits.stop_s):
-                while self._in_flight or self._storing or self._results:
+                while self._in_flight or self._results.waiting:
                     self._rest.clear()
                     await self._rest.wait()
         except TimeoutError:
-            self._log.warning("server.stopping", service="outbox", in_flight=self._in_flight, count=len(self._results))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(poll, *self._tasks, return_exceptions=True)
+            self._log.warning("server.stopping", service="outbox", in_flight=self._in_flight)
+        self._tell_health(self._clock.now())
+        await asyncio.gather(poll, self._callers.stop(), return_exceptions=True)
 
     def _drop_waiting(self) -> None:
-        for endpoint in self._endpoints.values():
-            for job in endpoint.waiting:
+        for lane in self._board.lanes.values():
+            for job in lane.waiting:
                 self._ids.discard(job.due.id)
-            endpoint.waiting.clear()
-            endpoint.listed = False
+            lane.waiting.clear()
+            lane.listed = False
         for first in self._first.values():
             for job in first.later or ():
                 self._ids.discard(job.due.id)
@@ -255,6 +159,15 @@ class Outbox:
     def in_hand(self) -> int:
         """How many callbacks wait here, are being posted, or have a result that is not stored yet."""
         return len(self._ids)
+
+    @property
+    def full(self) -> Set[int]:
+        """See ``CallbackTaker.full``."""
+        return self._board.full
+
+    def count_states(self) -> dict[str, int]:
+        """How many endpoints stand how, healthy ones as far as they are busy."""
+        return self._board.count_states()
 
     def room(self) -> int:
         """How many callbacks it would take now. May be called from any thread: it only reads counts."""
@@ -269,14 +182,14 @@ class Outbox:
         """Post these; they are leased to us. One that is in hand already is not taken twice."""
         if not self._open:
             return
-        ids, firsts, by_url = self._ids, self._first, self._by_url
+        ids, firsts, lanes = self._ids, self._first, self._board.lanes
         for due in callbacks:
             if due.id in ids:
                 continue
             ids.add(due.id)
             facts = due.facts
             key = facts.id if isinstance(facts, MessageView) else facts.batch_id
-            job = _Job(due, by_url.get((due.url, due.account_id)) or self._endpoint_of(due), key)
+            job = Job(due, lanes.get(due.endpoint) or self._board.lane_of(due), key)
             first = firsts.get(key)
             if first is None:
                 firsts[key] = job
@@ -285,7 +198,9 @@ class Outbox:
                 self._wait_behind(first, job)
         self._start_posts(self._clock.now())
 
-    def _wait_behind(self, first: _Job, job: _Job) -> None:
+    def _wait_behind(self, first: Job, job: Job) -> None:
+        if job.due.id < first.due.id and not first.started:  # it waited in the store meanwhile
+            first.due, job.due = job.due, first.due
         if first.later is None and _ends(first.due, job.due) and self._supersedes(job.due):
             first.over = True
             self._first[job.key] = job
@@ -302,99 +217,88 @@ class Outbox:
     def _settle(self, due: CallbackDue, why: str) -> None:
         """It need not be told: write that down without an attempt."""
         self.dropped += 1
-        self._results.append(
-            CallbackResult(
-                due.id, CallbackState.DONE, self._clock.now(), None, due.first_failed_at, None, why, 0, counts=False
-            )
-        )
-        self._store_soon()
+        now = self._clock.now()
+        done = CallbackResult(due.id, CallbackState.DONE, now, None, due.first_failed_at, None, why, 0, counts=False)
+        self._results.add(done)
 
-    def _endpoint_of(self, due: CallbackDue) -> _Endpoint:
-        target = parse_target(due.url)
-        name = "" if isinstance(target, BadUrl) else f"{target.scheme}://{target.host}:{target.port}"
-        if len(self._by_url) >= ENDPOINTS:
-            self._forget_resting()
-        key = (name, due.account_id)
-        endpoint = self._endpoints.get(key)
-        if endpoint is None:
-            endpoint = self._endpoints[key] = _Endpoint(due.account_id, name, self._limits.per_endpoint)
-        self._by_url[due.url, due.account_id] = endpoint
-        return endpoint
-
-    def _forget_resting(self) -> None:
-        self._by_url.clear()
-        busy = {key: one for key, one in self._endpoints.items() if one.waiting or one.in_flight or one.paused_until}
-        self._endpoints = busy
-
-    def _queue(self, job: _Job) -> None:
-        endpoint = job.endpoint
-        if endpoint.slow_in_row >= SLOW_IN_ROW and len(endpoint.waiting) >= self._most_waiting(endpoint):
-            self._forget(job)
+    def _queue(self, job: Job) -> None:
+        lane = job.lane
+        waiting = len(lane.waiting)
+        if lane.held and not self._board.is_probe(lane, self._clock.now()):
+            self._give_back(job)
             return
-        endpoint.waiting.append(job)
-        if not endpoint.listed and endpoint.in_flight < endpoint.limit and not endpoint.paused_until:
-            endpoint.listed = True
-            self._round.append(endpoint)
+        if waiting >= self._limits.slow_waiting and waiting >= self._board.most_waiting(lane, len(self._ids)):
+            self._board.spill(lane)
+            if lane.slow_in_row >= SLOW_IN_ROW:
+                self._give_back(job)
+                return
+        lane.waiting.append(job)
+        if not lane.listed and lane.may_start:
+            lane.listed = True
+            self._round.append(lane)
 
-    def _most_waiting(self, endpoint: _Endpoint) -> int:
-        """How many may wait for an endpoint that is slow, those that can start at once beside."""
-        return self._limits.slow_waiting + max(0, endpoint.limit - endpoint.in_flight)
+    def _trim(self, lane: Lane, most: int) -> None:
+        """It cannot take so many in time: the last ones give their places to others."""
+        while len(lane.waiting) > most:
+            self._give_back(lane.waiting.pop())
 
-    def _trim(self, endpoint: _Endpoint) -> None:
-        """The endpoint has become slow: what it cannot take in time gives its place to others."""
-        most = self._most_waiting(endpoint)
-        while len(endpoint.waiting) > most:
-            self._forget(endpoint.waiting.pop())
-
-    def _forget(self, job: _Job) -> None:
-        """Too many wait for an endpoint that hangs: this one comes back when its lease ends, and holds nobody up."""
+    def _give_back(self, job: Job) -> None:
+        """This one goes back to the store, and holds nobody up."""
         self.forgotten += 1
+        self._board.spill(job.lane)
         self._ids.discard(job.due.id)
-        self._release(job)
+        self._results.give_back((job.due.id,))
+        for one in job.later or ():
+            self._ids.discard(one.due.id)
+            self._results.give_back((one.due.id,))
+        job.later = None
+        if self._first.get(job.key) is job:
+            del self._first[job.key]
 
-    def _list(self, endpoint: _Endpoint) -> None:
-        """Let the endpoint take part in the round, if it has something to post and may."""
-        if endpoint.waiting and endpoint.in_flight < endpoint.limit and not endpoint.paused_until:
-            endpoint.listed = True
-            self._round.append(endpoint)
-        else:
-            endpoint.listed = False
+    def _list(self, lane: Lane) -> None:
+        """Let the lane take part in the round, if it has something to post and may."""
+        lane.listed = lane.may_start
+        if lane.listed:
+            self._round.append(lane)
 
     # --- posting ------------------------------------------------------------------------------------------------------
 
     def _start_posts(self, now: int) -> None:
-        """One post from each endpoint in turn, as long as anything may start."""
+        """One post from each lane in turn, as long as anything may start."""
         turns, most = self._round, self._limits.in_flight
         if not turns:
             return
         now_s = self._clock.monotonic()
         while turns and self._in_flight < most:
-            endpoint = turns[0]
-            if endpoint.waiting:
-                caller = self._callers.get(endpoint.account_id)
+            lane = turns[0]
+            if lane.waiting:
+                caller = self._callers.known.get(lane.account_id)
                 if caller is None or caller.until <= now_s:
                     turns.popleft()
-                    self._wait_for_caller(endpoint)
+                    self._callers.look_up(lane.account_id, lane)
                     continue
-                self._post(endpoint, endpoint.waiting.popleft(), caller, now)
-                if endpoint.pace is not None:
-                    self._hold(endpoint, endpoint.pace, now_s)
-            if endpoint.waiting and endpoint.in_flight < endpoint.limit and not endpoint.paused_until:
+                self._post(lane, lane.waiting.popleft(), caller, now)
+                if lane.spilled and not len(lane.waiting) & WAKE_MASK:
+                    self._wake.set()
+                if lane.pace is not None or lane.gap_s:
+                    self._pause(lane, lane.next_gap_s(now_s))
+            if lane.may_start:
                 turns.rotate(-1)
             else:
                 turns.popleft()
-                endpoint.listed = False
+                lane.listed = False
 
-    def _post(self, endpoint: _Endpoint, job: _Job, caller: _Caller, now: int) -> None:
+    def _post(self, lane: Lane, job: Job, caller: Caller, now: int) -> None:
         due, account = job.due, caller.account
         if job.over:
             return
         dialect = self._dialects.get(due.dialect)
         if account is None:
-            self._fail(job, now, None, CallbackState.GIVEN_UP, None, "the account is gone")
+            self._fail(job, now, None, CallbackState.GIVEN_UP, None, "the account is gone", counts=False)
             return
         if dialect is None:
-            self._fail(job, now, None, CallbackState.PENDING, now + UNKNOWN_DIALECT_MS, "unknown dialect")
+            at = now + UNKNOWN_DIALECT_MS
+            self._fail(job, now, None, CallbackState.PENDING, at, "unknown dialect", counts=False)
             return
         try:
             untold = _why_untold(due, dialect, account)
@@ -404,54 +308,57 @@ class Outbox:
                 return
             dues: tuple[CallbackDue, ...] = (due,)
             if dialect.most_per_callback > 1:
-                job.mates = take_mates(endpoint.waiting, due, dialect, account)
+                job.mates = take_mates(lane.waiting, due, dialect, account)
                 dues = (due, *(mate.due for mate in job.mates))
             body = job.body = dialect.render(dues, account)
-            fields = dialect.headers(due, body, account, nonce=new_nonce(), now=now)
+            secrets = secrets_of(lane.settings, account, now)
+            fields = dialect.headers(due, body, account, secret=secrets[-1], nonce=new_nonce(), now=now)
             if fields[:1] != [_JSON] and all(name.lower() != "content-type" for name, _ in fields):
                 fields = [*fields, _JSON]
-            job.headers = header_lines(fields)
+            job.headers = header_lines(fields) + callback_lines(dues, body, secrets, now) + lane.extra_lines
         except Exception:  # the top of this callback's way out: it can never be rendered, and must not stop the others
             if job.mates:
-                self._part(endpoint, job)
+                self._part(lane, job)
                 return
             self._log.exception("service.failed", service="outbox", callback_id=due.id)
-            self._fail(job, now, None, CallbackState.GIVEN_UP, None, "cannot be rendered")
+            self._fail(job, now, None, CallbackState.GIVEN_UP, None, "cannot be rendered", counts=False)
             return
         job.dialect = dialect
         job.account = account
         job.url = due.url
-        job.policy = caller.policy
-        job.connections = self._limits.per_endpoint
-        job.timeout_s = dialect.callback_timeout_s
-        endpoint.in_flight += 1
+        job.policy = lane.policy(caller)
+        job.tls = lane.tls
+        job.connections = lane.most
+        job.timeout_s = standard.TIMEOUT_S if lane.standard else dialect.callback_timeout_s
+        job.started = True
+        lane.in_flight += 1
         self._in_flight += 1
         self.attempts += 1
         second = now // 1000
-        if endpoint.second != second:
-            endpoint.second, endpoint.begun = second, 0
-        endpoint.begun += 1
+        if lane.second != second:
+            lane.second, lane.begun = second, 0
+        lane.begun += 1
         self._client.start(job, self._on_done)
 
-    def _part(self, endpoint: _Endpoint, job: _Job) -> None:
+    def _part(self, lane: Lane, job: Job) -> None:
         """One of them spoils the call: each goes by itself, at its turn."""
         jobs = [job, *job.mates]
         job.mates = ()
         for one in jobs:
             one.due = one.due._replace(bundle=one.due.id)
-        endpoint.waiting.extendleft(reversed(jobs))
+        lane.waiting.extendleft(reversed(jobs))
 
     def _on_done(self, job: PostRequest, result: PostResult) -> None:
-        assert isinstance(job, _Job)
-        endpoint, now = job.endpoint, self._clock.now()
-        endpoint.in_flight -= 1
+        assert isinstance(job, Job)
+        lane, now = job.lane, self._clock.now()
+        lane.in_flight -= 1
         self._in_flight -= 1
         if result.elapsed_ms < self._limits.slow_ms:
-            endpoint.slow_in_row = 0
+            lane.slow_in_row = 0
         else:
-            endpoint.slow_in_row += 1
-            if endpoint.slow_in_row == SLOW_IN_ROW:
-                self._trim(endpoint)
+            lane.slow_in_row += 1
+            if lane.slow_in_row == SLOW_IN_ROW:
+                self._trim(lane, self._board.most_waiting(lane, len(self._ids)))
         if job.over:
             pass  # settled already, when its message ended
         elif result.failure is PostFailure.STOPPED:
@@ -460,83 +367,79 @@ class Outbox:
                 self._release(one)
         else:
             self._judge(job, result, now)
-        if endpoint.waiting and not endpoint.listed:
-            self._list(endpoint)
+        if lane.waiting and not lane.listed:
+            self._list(lane)
         self._start_posts(now)
         if not self._open:
             self._rest.set()
 
-    def _judge(self, job: _Job, result: PostResult, now: int) -> None:
-        """Let the dialect say what the answer means, and write that down."""
-        due, endpoint = job.due, job.endpoint
+    def _judge(self, job: Job, result: PostResult, now: int) -> None:
+        """Let the dialect, or the standard profile, say what the answer means, and write that down."""
+        due, lane = job.due, job.lane
         answered, failure, detail, body, headers, elapsed_ms, _ = result
         failed_at = due.first_failed_at
         if elapsed_ms >= NOTICED_MS and due.first_failed_at is None:
             due = job.due = due._replace(first_failed_at=now - elapsed_ms)  # schedules count from the first try's begin
         status = answered if failure is None else None
-        retry_after_s = _retry_after_s(headers[b"retry-after"], now) if b"retry-after" in headers else None
-        decision = job.dialect.judge(due, job.account, status, body, retry_after_s, now)
+        retry_after_s = retry_after(headers[b"retry-after"], now) if b"retry-after" in headers else None
+        if lane.standard:
+            decision = standard.judge(due, status, retry_after_s, now)
+        else:
+            decision = job.dialect.judge(due, job.account, status, body, retry_after_s, now)
+        self._board.touched.add(lane)
         if decision.slower:
-            self._halve_pace(endpoint, elapsed_ms / 1000)
+            lane.halve_pace(self._clock.monotonic(), elapsed_ms / 1000)
         elif status == TOO_MANY_REQUESTS:
-            self._slow_down(endpoint, retry_after_s)
-        elif decision.done and endpoint.limit < self._limits.per_endpoint:
-            self._speed_up(endpoint)
+            self._pause(lane, lane.slow_down(retry_after_s))
+        elif decision.done and lane.limit < lane.most:
+            lane.speed_up()
         if decision.done:
             self.delivered += 1 + len(job.mates)
+            attempt = None
+            if due.attempts or failed_at is not None:
+                attempt = attempt_of(now, status, None, elapsed_ms, _lines(job), job.body, body)
             done = CallbackResult(due.id, CallbackState.DONE, now, None, failed_at, status, None, elapsed_ms)
-            self._write_down(job, done)
+            self._write_down(job, done if attempt is None else done._replace(attempt=attempt))
+            if lane.note_ok(now):
+                self._tell_health(now)
+                self._wake.set()
             return
         error = f"HTTP {status}" if failure is None else f"{failure.value}: {detail}"
         if failure is PostFailure.FORBIDDEN:
             self._log.warning("callback.forbidden", callback_id=due.id, error=detail)
         retry_at = None if failure in NEVER_RIGHT else decision.retry_at
         state = CallbackState.GIVEN_UP if retry_at is None else CallbackState.PENDING
-        self._fail(job, now, status, state, retry_at, error, elapsed_ms, counts=decision.counts)
+        attempt = attempt_of(now, status, error, elapsed_ms, _lines(job), job.body, body)
+        self._fail(job, now, status, state, retry_at, error, elapsed_ms, counts=decision.counts, attempt=attempt)
+        if failure not in NEVER_RIGHT:
+            self._note_failure(lane, decision, error, now)
 
-    def _slow_down(self, endpoint: _Endpoint, retry_after_s: float | None) -> None:
-        """The receiver says 429: wait as it asks, at least a second, then go on with half as many at once."""
-        if endpoint.paused_until:
-            return  # posts of the same burst
-        endpoint.limit = max(1, endpoint.limit // 2)
-        endpoint.successes = 0
-        pause_s = min(max(retry_after_s or 0.0, 1.0), PAUSE_AT_MOST_S)
-        endpoint.paused_until = self._clock.monotonic() + pause_s
-        asyncio.get_running_loop().call_later(pause_s, self._resume, endpoint)
+    def _note_failure(self, lane: Lane, decision: RetryDecision, error: str, now: int) -> None:
+        """The endpoint's part in it: its breaker may open, or it is to be disabled. Then nothing waits here."""
+        held = decision.counts and lane.note_failure(now, error)
+        if decision.gone and lane.disabled_at is None:
+            lane.disable(now, DisabledWhy.GONE, "it answered 410 Gone")
+            held = True
+        if held:
+            self._board.spill(lane)
+            self._trim(lane, 0)
+            self._tell_health(now)
 
-    def _halve_pace(self, endpoint: _Endpoint, elapsed_s: float) -> None:
-        """The receiver wants fewer requests a second, whoever they are for; this one's own wait is in its decision."""
-        now_s = self._clock.monotonic()
-        if endpoint.pace is None:
-            endpoint.pace = Pace(endpoint.begun, now_s)
-        else:
-            endpoint.pace.halve(now_s, now_s - elapsed_s)
+    def _pause(self, lane: Lane, pause_s: float) -> None:
+        """Its next post waits so long."""
+        if pause_s and not lane.paused_until:
+            lane.paused_until = self._clock.monotonic() + pause_s
+            asyncio.get_running_loop().call_later(pause_s, self._resume, lane)
 
-    def _hold(self, endpoint: _Endpoint, pace: Pace, now_s: float) -> None:
-        """The next post to this endpoint waits its share of a second."""
-        gap_s = pace.gap_s(now_s)
-        if gap_s is None:
-            endpoint.pace = None
-        elif not endpoint.paused_until:
-            endpoint.paused_until = now_s + gap_s
-            asyncio.get_running_loop().call_later(gap_s, self._resume, endpoint)
-
-    def _speed_up(self, endpoint: _Endpoint) -> None:
-        """One more at once after as many successes as may be in flight."""
-        endpoint.successes += 1
-        if endpoint.successes >= endpoint.limit:
-            endpoint.successes = 0
-            endpoint.limit += 1
-
-    def _resume(self, endpoint: _Endpoint) -> None:
-        endpoint.paused_until = 0.0
-        if not endpoint.listed:
-            self._list(endpoint)
+    def _resume(self, lane: Lane) -> None:
+        lane.paused_until = 0.0
+        if not lane.listed:
+            self._list(lane)
         self._start_posts(self._clock.now())
 
     def _fail(
         self,
-        job: _Job,
+        job: Job,
         now: int,
         status_code: int | None,
         state: CallbackState,
@@ -545,6 +448,7 @@ class Outbox:
         elapsed_ms: int = 0,
         *,
         counts: bool = True,
+        attempt: Attempt | None = None,
     ) -> None:
         """Write down an attempt that came to nothing, or that could not be made."""
         due = job.due
@@ -552,26 +456,18 @@ class Outbox:
         bundle = due.id if job.mates and due.bundle is None else due.bundle
         for one in (job, *job.mates):
             self._tell_failure(one.due, state, next_at, error)
-        self._write_down(
-            job,
-            CallbackResult(
-                due.id, state, now, next_at, first_failed_at, status_code, error, elapsed_ms, counts, bundle
-            ),
-        )
+        head = (due.id, state, now, next_at, first_failed_at, status_code, error, elapsed_ms)
+        self._write_down(job, CallbackResult(*head, counts, bundle, attempt))
 
-    def _write_down(self, job: _Job, result: CallbackResult) -> None:
+    def _write_down(self, job: Job, result: CallbackResult) -> None:
         """Keep what came of an attempt until it is stored, and let the next callback of the same message go."""
-        self._results.append(result)
+        self._results.add(result)
         self._release(job)
+        if job.mates and result.attempt is not None:  # the body is kept once
+            result = result._replace(attempt=result.attempt._replace(body=""))
         for mate in job.mates:
-            self._results.append(result._replace(id=mate.due.id))
+            self._results.add(result._replace(id=mate.due.id))
             self._release(mate)
-        self._store_soon()
-
-    def _store_soon(self) -> None:
-        if not self._storing:
-            self._storing = True
-            asyncio.get_running_loop().call_soon(self._store_results)
 
     def _tell_failure(self, due: CallbackDue, state: CallbackState, next_at: int | None, error: str | None) -> None:
         attempt = due.attempts + 1
@@ -584,7 +480,7 @@ class Outbox:
             self.given_up += 1
             self._log.warning("callback.given_up", callback_id=due.id, attempt=attempt, error=error)
 
-    def _release(self, job: _Job) -> None:
+    def _release(self, job: Job) -> None:
         """It has ended: the next one with its key may go."""
         later = job.later
         if later:
@@ -594,117 +490,95 @@ class Outbox:
         elif self._first.get(job.key) is job:
             del self._first[job.key]
 
-    # --- storing ------------------------------------------------------------------------------------------------------
+    def _on_caller(self, lanes: Sequence[Lane]) -> None:
+        """Their account is known: they come back into the round."""
+        for lane in lanes:
+            self._list(lane)
+        self._start_posts(self._clock.now())
 
-    def _store_results(self) -> None:
-        results, self._results = self._results, []
-        self._put(results)
+    def _tell_health(self, now: int) -> None:
+        seen = self._board.health(now)
+        for one in seen:
+            if one.told:
+                self._log.warning(
+                    "endpoint.state",
+                    endpoint=one.public_id,
+                    account_id=one.account_id,
+                    state=str(one.state),
+                    error=one.last_error,
+                )
+        self._results.tell(seen)
 
-    def _put(self, results: list[CallbackResult]) -> None:
-        self._store.record_attempts(results).add_done_callback(lambda future: self._stored(results, future))
-
-    def _stored(self, results: list[CallbackResult], future: "asyncio.Future[None]") -> None:
-        error = None if future.cancelled() else future.exception()
-        if future.cancelled() or isinstance(error, StoreUnavailable):
-            # They were posted: not to write that down would post them again. Nothing else is stored before them.
-            asyncio.get_running_loop().call_later(STORE_PAUSE_S, self._put, results)
-            return
-        if error is not None:  # a fault of ours, which would come again: only what causes it is given up
-            if len(results) > 1:
-                self._results = results[1:] + self._results
-                self._put(results[:1])
-                return
-            self._log.error("service.failed", service="outbox", callback_id=results[0].id, exc_info=error)
-        self._ids.difference_update([result.id for result in results])
-        if self._results:
-            self._store_results()
-        else:
-            self._storing = False
+    def _on_stored(self, ids: Sequence[int]) -> None:
+        self._ids.difference_update(ids)
         if self._starved and len(self._ids) < self._limits.in_hand // 2:
             self._starved = False
             self._wake.set()
         self._rest.set()
 
-    # --- accounts -----------------------------------------------------------------------------------------------------
-
-    def _wait_for_caller(self, endpoint: _Endpoint) -> None:
-        """Look the account up, once for all its endpoints that wait; they come back into the round afterwards."""
-        account_id = endpoint.account_id
-        waiting = self._unknown.get(account_id)
-        if waiting is not None:
-            waiting.append(endpoint)
-            return
-        self._unknown[account_id] = [endpoint]
-        task = asyncio.create_task(self._fetch_caller(account_id))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _fetch_caller(self, account_id: str) -> None:
-        while True:
-            try:
-                account = await self._look_up(account_id)
-                break
-            except StoreUnavailable:
-                await asyncio.sleep(STORE_PAUSE_S)
-            except Exception:  # the top of this task: its callbacks wait on
-                self._log.exception("service.failed", service="outbox", account_id=account_id)
-                await asyncio.sleep(STORE_PAUSE_S)
-        if len(self._callers) >= ENDPOINTS:
-            self._callers.clear()
-        until = self._clock.monotonic() + self._limits.account_s
-        self._callers[account_id] = _Caller(account, self._policy_of(account), until)
-        for endpoint in self._unknown.pop(account_id, ()):
-            self._list(endpoint)
-        self._start_posts(self._clock.now())
-
-    def _policy_of(self, account: Account | None) -> AddressPolicy:
-        allow = () if account is None else account.allow_callbacks_to
-        try:
-            policy = AddressPolicy.of(allow, allow_private=self._allow_private)
-        except ValueError:  # account settings are checked when they are made; what is wrong all the same opens nothing
-            self._log.error("service.failed", service="outbox", error="allow_callbacks_to is no list of networks")
-            policy = AddressPolicy(allow_private=self._allow_private)
-        if len(self._policies) >= ENDPOINTS:
-            self._policies.clear()
-        return self._policies.setdefault(policy, policy)
-
     # --- time ---------------------------------------------------------------------------------------------------------
 
     async def _look_regularly(self) -> None:
-        """Claim what nobody handed over: retries that fall due, and what found no room."""
+        """Claim what nobody handed over: retries that fall due, and what found no room; go on with replays."""
+        look_at_s = self._clock.monotonic()
         while True:
-            wait_s = self._limits.poll_s
             try:
-                wait_s = await self._claim()
+                if self._clock.monotonic() >= look_at_s:
+                    look_at_s = self._clock.monotonic() + self._limits.poll_s
+                    look_at_s = self._clock.monotonic() + await self._look(self._clock.now())
+                await self._claim_ready()
             except StoreUnavailable:
                 pass  # the store says so itself; what is due stays due
             except Exception:  # the top of this service: the next look comes all the same
                 self._log.exception("service.failed", service="outbox")
             try:
-                async with asyncio.timeout(wait_s):
+                async with asyncio.timeout(max(0.0, look_at_s - self._clock.monotonic())):
                     await self._wake.wait()
             except TimeoutError:
-                pass
+                look_at_s = self._clock.monotonic()
             self._wake.clear()
 
-    async def _claim(self) -> float:
-        """Claim what is due as far as there is room; returns the seconds until the next look."""
-        poll_s = self._limits.poll_s
-        next_at = await self._store.next_callback_at()
-        now = self._clock.now()
-        if next_at is None or next_at > now:
-            return poll_s if next_at is None else min(poll_s, (next_at - now) / 1000)
-        while (wanted := min(CLAIM, self.room())) > 0:
-            due = await self._store.claim_callbacks(self._clock.now(), wanted)
-            self.take(due)
-            if len(due) < wanted:
-                break
-        return poll_s
+    async def _look(self, now: int) -> float:
+        """See what changed and what is due; returns the seconds until the next look."""
+        board = self._board
+        self._tell_health(now)
+        for lane in board.turn_pages(await self._store.changed_endpoints(board.changed_since)):
+            board.spill(lane)
+            self._trim(lane, 0)
+        await self._store.step_replays(now)
+        wait_s = self._limits.poll_s
+        for one in await self._store.due_endpoints(now):
+            if one.next_at <= now:
+                board.ready.add(one.endpoint)
+            else:
+                wait_s = min(wait_s, (one.next_at - now) / 1000)
+        return max(wait_s, SOONEST_S)
+
+    async def _claim_ready(self) -> None:
+        """Claim from the endpoints that have something due, in fair shares, until nobody has room or anything left."""
+        while self._open and (room := self.room()) > 0:
+            now = self._clock.now()
+            wants = choose(self._board.candidates(len(self._ids), now), room)
+            if not wants:
+                return
+            claimed = await self._store.claim_callbacks(now, wants)
+            counts: dict[int, int] = {}
+            for due in claimed:
+                counts[due.endpoint] = counts.get(due.endpoint, 0) + 1
+            self.take(claimed)
+            for want in wants:
+                lane = self._board.claimed(want.endpoint, drained=counts.get(want.endpoint, 0) < want.limit)
+                if lane is not None and not lane.listed:
+                    self._list(lane)
+            self._start_posts(self._clock.now())
 
 
 def _why_untold(due: CallbackDue, dialect: Dialect, account: Account) -> str | None:
+    """Why this need not be told, None when it is to be."""
     if due.overtaken and dialect.supersedes:
         return OVERTAKEN
+    if due.outrun:
+        return OUTRUN
     return None if dialect.tells(due, account) else UNTOLD
 
 
@@ -716,14 +590,6 @@ def _ends(earlier: CallbackDue, later: CallbackDue) -> bool:
     return before.status not in FINAL and after.status in FINAL
 
 
-def _retry_after_s(value: bytes | None, now: int) -> float | None:
-    """Retry-After in seconds from ``now`` (ms UTC): a number of seconds or an HTTP date (RFC 9110 10.2.3)."""
-    if not value:
-        return None
-    text = value.decode("latin-1").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now / 1000)
-    except (ValueError, OverflowError):
-        return None
+def _lines(job: Job) -> bytes:
+    assert isinstance(job.headers, bytes)
+    return job.headers

@@ -1,12 +1,14 @@
-"""How many requests a second one endpoint gets after it has asked for fewer (docs/dialects/ninebits.md 5.4).
+"""How many requests a second one endpoint gets after it has asked for fewer (docs/dialects/ninebits.md 5.4), and how
+long it asks to wait.
 
 Each 429 halves the rate, down to one request a second; each minute without one doubles it, until it is what it was.
 A value that is told the time. Must not know: sockets, callbacks. Next: ``kvitto.callbacks.outbox``.
 """
 
+from email.utils import parsedate_to_datetime
 from typing import Final
 
-__all__ = ["CALM_S", "LEAST_PER_S", "Pace"]
+__all__ = ["CALM_S", "LEAST_PER_S", "Pace", "retry_after"]
 
 LEAST_PER_S: Final = 1.0
 CALM_S: Final = 60.0
@@ -39,3 +41,16 @@ class Pace:
             if self.per_s > self._full_per_s:
                 return None
         return 1 / self.per_s
+
+
+def retry_after(value: bytes | None, now: int) -> float | None:
+    """Return a Retry-After in seconds from ``now`` (ms UTC): a number of seconds or an HTTP date (RFC 9110 10.2.3)."""
+    if not value:
+        return None
+    text = value.decode("latin-1").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now / 1000)
+    except (ValueError, OverflowError):
+        return None

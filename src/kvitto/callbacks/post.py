@@ -7,7 +7,8 @@ never carried: what deserves another attempt is for the outbox and the dialect t
 
 Addresses: the name is resolved by the injected ``Resolver`` and every address judged by the account's policy each time
 a connection is opened; the connection goes to a judged address, by number (``callbacks.addresses``). Pools are not
-shared between policies, so that no account travels on a connection that only another one was allowed to open.
+shared between policies, nor between TLS settings, so that no account travels on a connection that only another one was
+allowed to open, or that another one's certificate opened.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from os import strerror
 from socket import SOCK_STREAM, gaierror
 
 from kvitto.callbacks.addresses import AddressPolicy
+from kvitto.callbacks.tls import EndpointTls, make_context, verified_tls
 from kvitto.callbacks.wire import NO_HEADERS, Answer, PostFailure, PostRequest, PostResult, Wire
 from kvitto.core.clock import Clock
 from kvitto.core.urls import BadUrl, Target, parse_target
@@ -35,7 +37,6 @@ __all__ = [
     "Resolver",
     "header_lines",
     "resolve_by_system",
-    "verified_tls",
 ]
 
 OnDone = Callable[[PostRequest, PostResult], None]
@@ -63,6 +64,8 @@ class PostLimits:
     """Addresses of a name that are tried for one connection; they share the connect time-out."""
     remembered_urls: int = 4096
     """URLs kept parsed, and names kept resolved. Above, all are forgotten at once and parsed again when used."""
+    contexts: int = 256
+    """TLS settings of endpoints' own that are kept made, about 100 KiB each. Above, all are made again when needed."""
     posts: int = 100_000
     """Posts under way or waiting for a connection, over all pools. Above: BUSY; the outbox claims far fewer."""
     sweep_s: float = 0.25
@@ -73,13 +76,6 @@ async def resolve_by_system(host: str, port: int) -> Sequence[str]:
     """The operating system's resolver (its own cache, /etc/hosts and numeric forms such as 0x7f.1 included)."""
     rows = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
     return list(dict.fromkeys(str(row[4][0]) for row in rows))
-
-
-def verified_tls() -> ssl.SSLContext:
-    """TLS 1.2 or newer, certificate and name verified against the system's authorities."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def header_lines(fields: Sequence[tuple[str, str]]) -> bytes:
@@ -120,7 +116,7 @@ class _Endpoint:
 
 
 class _Pool:
-    """The connections to one (scheme, host, port) under one policy, and the posts that wait for one."""
+    """The connections to one (scheme, host, port) under one policy and TLS settings; the posts that wait for one."""
 
     __slots__ = (
         "client",
@@ -132,14 +128,18 @@ class _Pool:
         "policy",
         "removed",
         "target",
+        "tls",
         "waiting",
         "wires",
     )
 
-    def __init__(self, client: "CallbackClient", target: Target, policy: AddressPolicy) -> None:
+    def __init__(
+        self, client: "CallbackClient", target: Target, policy: AddressPolicy, tls: EndpointTls | None
+    ) -> None:
         self.client = client
         self.target = target
         self.policy = policy
+        self.tls = tls
         self.limit = 1
         self.open = 0
         """Connections that exist or are being opened."""
@@ -252,7 +252,7 @@ class _Pool:
             lambda: Wire(self, client.limits.read_bytes, client.limits.kept_body_bytes),
             address,  # a number: nothing is resolved again
             self.target.port,
-            ssl=client.tls() if secure else None,
+            ssl=client.tls(self.tls) if secure else None,
             server_hostname=self.target.host if secure else None,
         )
         return wire
@@ -287,7 +287,8 @@ _NOTHING = Answer(None, b"", NO_HEADERS)
 class CallbackClient:
     """Posts callbacks. One for the process; made inside the running loop or before it.
 
-    ``clock`` for time-outs; ``resolver`` and ``tls`` (how to make the context for https, once) can be replaced.
+    ``clock`` for time-outs; ``resolver`` and ``tls`` can be replaced: the latter makes the context for https, once, for
+    endpoints without settings of their own.
     """
 
     def __init__(
@@ -306,10 +307,11 @@ class CallbackClient:
         self._resolver = resolver
         self._make_tls = tls
         self._tls: ssl.SSLContext | None = None
+        self._contexts: dict[EndpointTls, ssl.SSLContext] = {}
         self._user_agent = user_agent.encode("latin-1")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._endpoints: dict[str, _Endpoint] = {}
-        self._pools: dict[tuple[str, str, int, AddressPolicy], _Pool] = {}
+        self._pools: dict[tuple[str, str, int, AddressPolicy, EndpointTls | None], _Pool] = {}
         self._resolved: dict[tuple[str, int], tuple[float, asyncio.Future[Sequence[str]]]] = {}
         self._posts = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -326,6 +328,7 @@ class CallbackClient:
         policy: AddressPolicy,
         connections: int = 16,
         timeout_s: float = 10.0,
+        tls: EndpointTls | None = None,
     ) -> PostResult:
         """Post once and wait for what becomes of it. Arguments as in ``PostRequest``. Raises: nothing."""
         done: asyncio.Future[PostResult] = asyncio.get_running_loop().create_future()
@@ -334,7 +337,7 @@ class CallbackClient:
             if not done.done():
                 done.set_result(result)
 
-        self.start(PostRequest(url, headers, body, policy, connections, timeout_s), settle)
+        self.start(PostRequest(url, headers, body, policy, connections, timeout_s, tls=tls), settle)
         return await done
 
     def start(self, request: PostRequest, on_done: OnDone) -> None:
@@ -351,8 +354,8 @@ class CallbackClient:
                 return
             endpoint, headers = ready
         pool = endpoint.pool
-        if pool is None or pool.policy is not policy or pool.removed:
-            pool = endpoint.pool = self._pool_for(endpoint.target, policy)
+        if pool is None or pool.policy is not policy or pool.tls is not request.tls or pool.removed:
+            pool = endpoint.pool = self._pool_for(endpoint.target, policy, request.tls)
         request.octets = b"%b%bContent-Length: %d\r\n\r\n%b" % (endpoint.head, headers, len(body), body)
         request.on_done = on_done
         request.retried = False
@@ -430,11 +433,24 @@ class CallbackClient:
         assert self._loop is not None
         return self._loop
 
-    def tls(self) -> ssl.SSLContext:
-        """The context for https, made at the first need: loading the authorities takes some milliseconds."""
-        if self._tls is None:
-            self._tls = self._make_tls()
-        return self._tls
+    def tls(self, options: EndpointTls | None) -> ssl.SSLContext:
+        """The context for https, made at the first need: loading the authorities takes some milliseconds.
+
+        Raises: UnreachableError when an endpoint's own settings cannot be used.
+        """
+        if options is None:
+            if self._tls is None:
+                self._tls = self._make_tls()
+            return self._tls
+        context = self._contexts.get(options)
+        if context is None:
+            if len(self._contexts) >= self.limits.contexts:
+                self._contexts.clear()
+            try:
+                context = self._contexts[options] = make_context(options)
+            except (OSError, ValueError) as exc:
+                raise UnreachableError(PostFailure.TLS, "the endpoint's own TLS settings cannot be used") from exc
+        return context
 
     def finish(
         self, post: PostRequest, answer: Answer, failure: PostFailure | None, detail: str, truncated: bool
@@ -529,10 +545,11 @@ class CallbackClient:
         endpoint = self._endpoints[url] = _Endpoint(target, self._user_agent)
         return endpoint
 
-    def _pool_for(self, target: Target, policy: AddressPolicy) -> _Pool:
-        key = (target.scheme, target.host, target.port, policy)
+    def _pool_for(self, target: Target, policy: AddressPolicy, tls: EndpointTls | None) -> _Pool:
+        key = (target.scheme, target.host, target.port, policy, tls)
         pool = self._pools.get(key)
         if pool is None:
-            pool = self._pools[key] = _Pool(self, target, policy)
-        pool.policy = policy  # an equal one, perhaps another object: the next post finds it by identity
+            pool = self._pools[key] = _Pool(self, target, policy, tls)
+        # Equal ones, perhaps other objects: the next post finds them by identity.
+        pool.policy, pool.tls = policy, tls
         return pool

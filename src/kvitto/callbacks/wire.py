@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol, cast
 import httptools
 
 from kvitto.callbacks.addresses import AddressPolicy
+from kvitto.callbacks.tls import EndpointTls
 
 __all__ = [
     "KEPT_HEADERS",
@@ -85,7 +86,8 @@ class PostResult(NamedTuple):
 class PostRequest:
     """What to post, and how; started once. ``headers``: fields, or their lines as ``callbacks.post.header_lines`` makes
     them. ``policy``: where this account's callbacks may go. ``connections``: the bound for this endpoint and policy
-    together. ``timeout_s``: for the whole exchange. ``context`` is the caller's and not looked at.
+    together. ``timeout_s``: for the whole exchange. ``context`` is the caller's and not looked at. ``tls``: this
+    endpoint's own settings, if it has any.
     """
 
     __slots__ = (
@@ -100,6 +102,7 @@ class PostRequest:
         "started_s",
         "task",
         "timeout_s",
+        "tls",
         "url",
         "wire",
     )
@@ -122,6 +125,7 @@ class PostRequest:
         connections: int = 16,
         timeout_s: float = 10.0,
         context: object = None,
+        tls: EndpointTls | None = None,
     ) -> None:
         self.url = url
         self.headers = headers
@@ -130,6 +134,7 @@ class PostRequest:
         self.connections = connections
         self.timeout_s = timeout_s
         self.context = context
+        self.tls = tls
 
 
 class Answer(NamedTuple):
@@ -342,9 +347,17 @@ class Wire(asyncio.Protocol):
         headers = self.headers
         if self.status is None:
             detail = "closed before an answer" if exc is None else "connection reset before an answer"
-        elif exc is None and b"content-length" not in headers and b"transfer-encoding" not in headers:
+        elif exc is None and not _has_an_end(headers):
             self._owner.answered(post, self, Answer(self.status, self.body, headers), False, False)
             return
         else:
             detail = "closed before the answer was complete"
         self._owner.failed(post, self, PostFailure.CLOSED, detail)
+
+
+def _has_an_end(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the answer says itself where it ends, other than by the end of the connection (RFC 9112 6.3)."""
+    coding = headers.get(b"transfer-encoding")
+    if coding is not None:
+        return coding.lower().endswith(b"chunked")
+    return b"content-length" in headers

@@ -5,10 +5,11 @@ Secrets are shown once, by ``create`` and ``rotate-token``; nothing can show the
 """
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
+from kvitto.callbacks.addresses import AddressPolicy, url_objection
 from kvitto.cli.common import (
     CLOCK,
     ConfigOption,
@@ -29,6 +30,7 @@ from kvitto.core.errors import BadInput, Conflict, NotFound
 from kvitto.core.ids import IdMaker, new_token
 from kvitto.core.model import Account
 from kvitto.intake.auth import hash_secret, mint_account
+from kvitto.settings import Settings
 
 __all__ = ["commands"]
 
@@ -59,6 +61,7 @@ def create(
         wanted["allow_callbacks_to"] = _checked("--allow-callbacks-to", read_networks, allow_callbacks_to)
     new, secrets = mint_account(read_name(name), IdMaker(CLOCK), CLOCK.now(), **wanted)
     settings = read_settings(config, data)
+    _refuse_unreachable(new.account, wanted, settings, "--callback-url")
 
     async def work() -> bool:
         async with books(settings) as store:
@@ -184,12 +187,23 @@ def _change(name: str, changes: dict[str, object], config: Any, data: Any) -> Ac
 
     async def work() -> Account | None:
         async with books(settings) as store:
+            _refuse_unreachable(await find_account(store, name), changes, settings, "callback_url")
             return await store.set_account(name, changes)
 
     changed = run(work())
     if changed is None:
         raise _no_account(name)
     return changed
+
+
+def _refuse_unreachable(account: Account, changes: dict[str, object], settings: Settings, field: str) -> None:
+    """A callback URL that is new is refused where its posts would be (P19). Raises: BadInput."""
+    url = changes.get("callback_url")
+    if isinstance(url, str):
+        allow = changes.get("allow_callbacks_to", account.allow_callbacks_to)
+        policy = AddressPolicy.of(cast("tuple[str, ...]", allow), allow_private=settings.callbacks.allow_private)
+        if (objection := url_objection(url, policy)) is not None:
+            raise BadInput(field, f"{url!r}: {objection}")
 
 
 def _checked(option: str, read: Any, value: Any) -> object:

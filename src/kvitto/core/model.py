@@ -17,6 +17,7 @@ from kvitto.core.status import Note, Reason, Status, StatusError
 
 __all__ = [
     "Account",
+    "Attempt",
     "Batch",
     "BatchFilter",
     "BatchPage",
@@ -158,6 +159,7 @@ class Account:
     ``final_only``, ``late_corrections`` (None: the dialect's own choice): which changes are told.
     ``ack``: what acknowledges a callback in a dialect that asks for a body: "body", or "http" for any 2xx.
     ``feed``: which ended messages enter the one-time feed, "all", "unpushed" or "infobip_only" (docs/status.md 8).
+    ``old_callback_secret``: signs too until ``old_secret_until`` (ms UTC), after a rotation (P18).
     """
 
     id: str
@@ -182,6 +184,8 @@ class Account:
     late_corrections: bool | None = None
     ack: str = "body"
     feed: str = "unpushed"
+    old_callback_secret: str | None = None
+    old_secret_until: int | None = None
 
 
 class Batch(NamedTuple):
@@ -507,12 +511,30 @@ class CallbackState(StrEnum):
     GIVEN_UP = "given_up"
 
 
+class Attempt(NamedTuple):
+    """One try of a callback. ``status_code`` None: no answer came, and ``error`` says why in plain words (else None).
+
+    ``headers``: as sent, secrets and signatures masked; empty where only the callback's own row tells of the try.
+    ``body_hash``: SHA-256 of the request's body, hex; ``body``: the octets as text. ``answer``: its first 4 KiB.
+    """
+
+    at: int
+    status_code: int | None
+    error: str | None
+    elapsed_ms: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body_hash: str = ""
+    body: str = ""
+    answer: str = ""
+
+
 class CallbackDue(NamedTuple):
     """One callback to post now: ``facts`` are frozen at the change that caused it.
 
     ``full``: a batch report is to show its recipients. ``attempts``: made so far. ``first_failed_at``: when the first
-    of those that failed was begun, None until one failed. ``overtaken``: the message has ended since. ``bundle``: those
-    with the same number were tried in one call, and will be again.
+    of those that failed was begun, None until one failed. ``overtaken``: the message has ended since; ``outrun``: a
+    later change of it has been told already (P15). ``bundle``: those with the same number were tried in one call, and
+    will be again. ``endpoint``: its number (``kvitto.core.endpoint``).
     """
 
     id: int
@@ -526,12 +548,16 @@ class CallbackDue(NamedTuple):
     first_failed_at: int | None
     overtaken: bool = False
     bundle: int | None = None
+    endpoint: int = 0
+    outrun: bool = False
 
 
 class CallbackResult(NamedTuple):
     """What one attempt came to. ``next_attempt_at`` is None when the callback is finished, well or not.
 
     ``counts``: False where no attempt was made, or it was only put off. ``bundle``: of those that shared the call.
+    ``attempt``: what is kept of it, where the callback's own row does not tell enough: it failed, or others went before
+    it (P14).
     """
 
     id: int
@@ -544,3 +570,4 @@ class CallbackResult(NamedTuple):
     elapsed_ms: int
     counts: bool = True
     bundle: int | None = None
+    attempt: "Attempt | None" = None

@@ -86,13 +86,14 @@ class RetryDecision(NamedTuple):
     """What a receiver's answer means: done; or, if not, when to try again (ms UTC), None for never.
 
     ``counts``: False for a try that the receiver only put off; the schedule does not see it. ``slower``: the receiver
-    wants fewer requests a second from now on.
+    wants fewer requests a second from now on. ``gone``: nobody wants callbacks there; the endpoint is to be disabled.
     """
 
     done: bool
     retry_at: int | None
     counts: bool = True
     slower: bool = False
+    gone: bool = False
 
 
 class Route(NamedTuple):
@@ -183,11 +184,12 @@ class Dialect(Protocol):
         """
 
     def headers(
-        self, due: CallbackDue, body: bytes, account: Account, *, nonce: str, now: int
+        self, due: CallbackDue, body: bytes, account: Account, *, secret: str, nonce: str, now: int
     ) -> list[tuple[str, str]]:
-        """Return the headers of one attempt beside Host and Content-Length, signatures included; ``now`` in ms UTC.
+        """Return the vendor's own headers of one attempt, its own signature included; ``now`` in ms UTC.
 
-        ``due``: the first of those that share the call.
+        ``due``: the first of those that share the call. ``secret``: for a signature with room for one; while one
+        secret replaces another it is the old one. What all dialects carry is added by ``kvitto.callbacks.signing``.
         """
 
     def judge(

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
 from kvitto.core.clock import Clock
-from kvitto.core.model import Account, Batch, BatchReport, ReceiptOutcome
+from kvitto.core.endpoint import Endpoint, EndpointState, EndpointStats
+from kvitto.core.model import Account, Attempt, Batch, BatchReport, ReceiptOutcome
+from kvitto.core.record import CallbackView, Replay
 from kvitto.core.users import AuditEntry, User
 from kvitto.reports.overview import SPANS, Figures, Need, Span, figures_of
 from kvitto.store.api import InDoubtPart, LinkCount, LinkState, Store, StoredReceipt
@@ -91,6 +93,11 @@ class Reader:
             needs.append(Need(f"{_many(count, 'callback')} given up", "/callbacks", severe=True))
         if figures.callbacks["pending"] > figures.callbacks["done"]:
             needs.append(Need("More callbacks fail than are delivered", "/callbacks", severe=True))
+        needs += [
+            Need(f"Endpoint {one.origin} is {one.state}", "/callbacks", severe=True)
+            for one in await self._store.list_endpoints(account_id, PAGE)
+            if one.state in (EndpointState.OPEN, EndpointState.DISABLED)
+        ]
         if account_id is None:
             needs += [
                 Need(f"Link {one.state.link} is {one.word}", "/links", severe=one.word in ("down", "not running"))
@@ -160,6 +167,24 @@ class Reader:
         """A page of callbacks, newest first, and where the next begins."""
         rows = await self._office.callbacks(account_id, before, PAGE + 1)
         return rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None
+
+    async def callback(self, account_id: str | None, callback_id: int) -> tuple[CallbackView, list[Attempt]] | None:
+        """One callback with its attempts."""
+        return await self._store.fetch_callback(account_id, callback_id)
+
+    async def endpoints(self, account_id: str | None) -> list[tuple[Endpoint, EndpointStats]]:
+        """Where callbacks go, and what waits for each."""
+        now = self._clock.now()
+        found = await self._store.list_endpoints(account_id, PAGE)
+        return [(one, await self._store.fetch_endpoint_stats(one.id, now)) for one in found]
+
+    async def endpoint(self, account_id: str | None, public_id: str) -> Endpoint | None:
+        """One endpoint by its public id."""
+        return await self._store.fetch_endpoint(account_id, public_id)
+
+    async def replays(self, account_id: str | None) -> list[Replay]:
+        """The latest replays."""
+        return await self._store.list_replays(account_id, 5)
 
     async def receipts(self, outcome: ReceiptOutcome | None, before: int | None) -> list[StoredReceipt]:
         """Receipts that somebody should look at, newest first."""

@@ -362,7 +362,7 @@ class Callbacks(Section):
     """Webhooks to customers."""
 
     allow_private: bool = False
-    """Post to private, loopback and link-local addresses too; accounts have their own list, `allow_callbacks_to`."""
+    """Post to private and loopback addresses too; an account's list, `allow_callbacks_to`, opens these and others."""
     concurrency_per_endpoint: Annotated[int, Field(ge=1, le=1000)] = 16
     """Requests to one endpoint at a time (number)."""
     max_connections: Positive = 512

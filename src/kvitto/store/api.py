@@ -21,8 +21,6 @@ from kvitto.core.model import (
     BatchFilter,
     BatchPage,
     BatchReport,
-    CallbackDue,
-    CallbackResult,
     Claimed,
     FeedFilter,
     FeedPage,
@@ -40,12 +38,14 @@ from kvitto.core.model import (
 )
 from kvitto.core.receipt import LinkRules, Receipt
 from kvitto.core.status import Reason, Status, StatusError
+from kvitto.store.callbackapi import CallbackStore, CallbackTaker
 
 __all__ = [
     "ORPHANS",
     "AdmissionRefused",
     "Assigned",
     "BatchOutcome",
+    "CallbackTaker",
     "Cleaned",
     "InDoubtPart",
     "IncomingMessage",
@@ -284,8 +284,8 @@ class TraceEntry(NamedTuple):
     raw: str = ""
 
 
-class Store(Protocol):
-    """What the house remembers, in the house's words."""
+class Store(CallbackStore, Protocol):
+    """What the house remembers, in the house's words; of callbacks and endpoints: ``kvitto.store.callbackapi``."""
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -466,24 +466,6 @@ class Store(Protocol):
         retention, else ``retention_days``, and never before any link's ``map_keep_s``, nor before 7 days.
         """
 
-    # --- callbacks
-    # -------------------------------------------------------------------------------------------------------
-
-    def set_callback_handoff(self, take: "CallbackTaker | None") -> None:
-        """Give the sender's door: callbacks caused in a transaction are handed to it right after the commit, already
-        claimed by
-        this node, as long as ``take.room()`` says so; others wait in the outbox for ``claim_callbacks``.
-        """
-
-    def claim_callbacks(self, now: int, limit: int) -> "Future[list[CallbackDue]]":
-        """Take due callbacks, oldest due first, and lease them to this node."""
-
-    def record_attempts(self, results: Sequence[CallbackResult]) -> "Future[None]":
-        """Store what attempts came to; frees the lease."""
-
-    async def next_callback_at(self) -> int | None:
-        """When the next pending, unleased callback falls due (ms UTC)."""
-
     # --- the one-time feed -----------------------------------------------------------------------------------------
 
     async def take_reports(self, account_id: str, filter: FeedFilter, limit: int, now: int) -> FeedPage:
@@ -559,13 +541,3 @@ class Store(Protocol):
 
     def count_commits(self) -> tuple[int, int]:
         """Transactions that this process has committed, and verbs that they answered."""
-
-
-class CallbackTaker(Protocol):
-    """The callback sender's door, called in the event loop."""
-
-    def room(self) -> int:
-        """How many callbacks it would take now without waiting."""
-
-    def take(self, callbacks: list[CallbackDue]) -> None:
-        """Post these; they are claimed for it."""

@@ -22,7 +22,7 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any, Final, NamedTuple, Protocol
 
 from kvitto.core.errors import StoreUnavailable
@@ -68,16 +68,17 @@ class Database(Protocol):
 class Scope:
     """What one transaction carries beside its statements: the node's name, and what to do after the commit.
 
-    ``room``: how many callbacks the sender would take over right after the commit; ``handoff``: those it will get.
-    ``counts``: (link, group, name) -> how much its facts add to a counter (R54). ``tallies``: (account, minute, name)
-    -> how much they add to a count of that minute.
+    ``room``: how many callbacks the sender would take over right after the commit, but none of the endpoints in
+    ``full``; ``handoff``: those it will get. ``counts``: (link, group, name) -> how much its facts add to a counter
+    (R54). ``tallies``: (account, minute, name) -> how much they add to a count of that minute.
     """
 
-    __slots__ = ("counts", "handoff", "node", "room", "tallies")
+    __slots__ = ("counts", "full", "handoff", "node", "room", "tallies")
 
-    def __init__(self, node: str, room: int) -> None:
+    def __init__(self, node: str, room: int, full: Set[int] = frozenset()) -> None:
         self.node = node
         self.room = room
+        self.full = full
         self.handoff: list[CallbackDue] = []
         self.counts: dict[tuple[str, str, str], int] = {}
         self.tallies: dict[tuple[str, int, str], int] = {}
@@ -145,6 +146,7 @@ class Commits:
         self.last: Callable[[Tx, Scope], None] = lambda tx, scope: None
         """Called last in each transaction that has counted something."""
         self.room: Callable[[], int] = lambda: 0
+        self.full: Set[int] = frozenset()
         self.take: Callable[[list[CallbackDue]], None] = lambda callbacks: None
         self.transactions = 0
         self.items = 0
@@ -282,7 +284,7 @@ class Commits:
         by_verb: dict[Verb, list[_Work]] = {}
         for work in group:
             by_verb.setdefault(work.verb, []).append(work)
-        tx, scope = self._open(), Scope(self._node, self.room())
+        tx, scope = self._open(), Scope(self._node, self.room(), self.full)
         answers: list[tuple[_Work, Any]] = []
         for verb in sorted(by_verb, key=lambda verb: verb.rank):
             works = by_verb[verb]

@@ -34,9 +34,11 @@ __all__ = [
     "RESENT",
     "account",
     "app_user",
+    "attempt",
     "audit",
     "batch",
     "callback",
+    "endpoint",
     "event",
     "feedback",
     "handing",
@@ -46,10 +48,12 @@ __all__ = [
     "link_state",
     "message",
     "metadata",
+    "operator_event",
     "parked_key",
     "part",
     "pulse",
     "receipt",
+    "replay",
     "sealed",
     "serial",
     "sign_in_failure",
@@ -100,6 +104,8 @@ account = Table(
     Column(
         "feed", Text, nullable=False, comment="which ends enter the one-time feed: 'all', 'unpushed', 'infobip_only'"
     ),
+    Column("old_callback_secret", Text, comment="sealed; signs too until old_secret_until (P18)"),
+    Column("old_secret_until", BigInteger),
 )
 
 token = Table(
@@ -379,7 +385,15 @@ event = Table(
     Column("error_net_code", Integer),
     Column("error_command_status", BigInteger),
     Column("part_no", SmallInteger, comment="the part that decided it, of several; NULL: the first"),
+    Column("tx", BigInteger, comment="PostgreSQL: the transaction that wrote it; SQLite, where seq is enough: NULL"),
     Index("event_message", "message_id"),
+    Index(
+        "event_commit",
+        "tx",
+        "seq",
+        sqlite_where=Column("tx").is_not(None),
+        postgresql_where=Column("tx").is_not(None),
+    ),
 )
 
 callback = Table(
@@ -409,6 +423,7 @@ callback = Table(
     Column("last_error", Text),
     Column("last_elapsed_ms", Integer),
     Column("bundle", BigInteger, comment="those with the same were tried in one call, and will be again"),
+    Column("endpoint", BigInteger, nullable=False, comment="kvitto.core.endpoint.endpoint_number of account and URL"),
     Index(
         "callback_bundle",
         "bundle",
@@ -417,11 +432,116 @@ callback = Table(
     ),
     Index(
         "callback_due",
+        "endpoint",
         "next_attempt_at",
         sqlite_where=Column("next_attempt_at").is_not(None),
         postgresql_where=Column("next_attempt_at").is_not(None),
     ),
 )
+
+GIVEN_UP: Final = callback.c.state == literal_column("'given_up'")
+"""Callbacks that nobody took: the condition of the index ``callback_given_up``, to be repeated where it is wanted."""
+Index("callback_given_up", callback.c.account_id, callback.c.id, sqlite_where=GIVEN_UP, postgresql_where=GIVEN_UP)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("callback_id", BigInteger, nullable=False),
+    Column("account_id", Id, nullable=False),
+    Column("at", BigInteger, nullable=False, comment="when its end was known"),
+    Column("status_code", Integer, comment="NULL: no answer came"),
+    Column("error", Text, comment="in plain words; NULL: it was taken"),
+    Column("elapsed_ms", Integer, nullable=False),
+    Column("headers", Text, nullable=False, comment="JSON list of pairs, as sent, secrets masked"),
+    Column("body_hash", Text, nullable=False, comment="SHA-256 of the request's body, hex"),
+    Column("body", Text, comment="the request's; NULL once retention has ended"),
+    Column("answer", Text, nullable=False, comment="the first 4 KiB of the answer's body"),
+    Index("attempt_callback", "callback_id"),
+    sqlite_autoincrement=True,
+)
+"""Attempts that failed, and those that followed one. A first attempt that succeeds is told by the callback's row."""
+
+endpoint = Table(
+    "endpoint",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False, comment="kvitto.core.endpoint.endpoint_number"),
+    Column("account_id", Id, nullable=False),
+    Column("origin", Text, nullable=False, comment="scheme://host:port"),
+    Column("name", Text, comment="once for each account; NULL: it came of a batch's URL"),
+    Column("url", Text, comment="as given when it was named"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False, comment="when anything but a count last changed"),
+    Column("state", Text, nullable=False, comment="core.endpoint.EndpointState"),
+    Column("disabled_why", Text, comment="core.endpoint.DisabledWhy"),
+    Column("disabled_at", BigInteger),
+    Column("breaker", Text, comment="JSON of core.breaker.Breaker; NULL: at rest"),
+    Column("secret", Text, comment="sealed; NULL: the account's"),
+    Column("old_secret", Text, comment="sealed; signs too until old_secret_until (P18)"),
+    Column("old_secret_until", BigInteger),
+    Column("profile", Text, nullable=False, comment="core.endpoint.Profile"),
+    Column("concurrency", Integer, comment="posts at once; NULL: the setting's"),
+    Column("rate", Float, comment="posts per second; NULL: unlimited"),
+    Column("headers", Text, nullable=False, comment="JSON list of pairs that each request has beside its own"),
+    Column("username", Text, comment="for Basic authentication towards it"),
+    Column("password", Text, comment="sealed"),
+    Column("ca_pem", Text, comment="who signs its certificate, where that is nobody known"),
+    Column("client_cert_pem", Text),
+    Column("client_key_pem", Text, comment="sealed"),
+    Column("allow_callbacks_to", Text, nullable=False, comment="JSON list of CIDRs, beside the account's"),
+    Column("delivered", BigInteger, nullable=False, comment="attempts that were taken, as far as told"),
+    Column("failed", BigInteger, nullable=False),
+    Column("last_ok_at", BigInteger),
+    Column("last_failed_at", BigInteger),
+    Column("last_error", Text),
+    Index("endpoint_account", "account_id", "id"),
+    Index(
+        "endpoint_name",
+        "account_id",
+        "name",
+        unique=True,
+        sqlite_where=Column("name").is_not(None),
+        postgresql_where=Column("name").is_not(None),
+    ),
+    Index("endpoint_changed", "changed_at"),
+)
+
+operator_event = Table(
+    "operator_event",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("account_id", Id, comment="NULL: the house's"),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False, comment="'endpoint.open' and the like"),
+    Column("subject", Text, nullable=False, comment="what it is about: an endpoint's public id"),
+    Column("detail", Text, nullable=False, comment="in plain words; names no subscriber"),
+    Index("operator_event_account", "account_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+replay = Table(
+    "replay",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("account_id", Id, comment="NULL: the operator's, over all accounts"),
+    Column("endpoint", BigInteger, comment="NULL: any"),
+    Column("states", Text, nullable=False, comment="JSON list of core.model.CallbackState; empty: any"),
+    Column("since_at", BigInteger),
+    Column("until_at", BigInteger),
+    Column("rate", Float, nullable=False, comment="callbacks per second"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("state", Text, nullable=False, comment="core.record.ReplayState"),
+    Column("first_id", BigInteger, nullable=False),
+    Column("cursor", BigInteger, nullable=False, comment="the callback that was looked at last"),
+    Column("last_id", BigInteger, nullable=False, comment="the last callback that is meant"),
+    Column("replayed", BigInteger, nullable=False),
+    Column("skipped", BigInteger, nullable=False, comment="were being posted just then"),
+    Column("next_at", BigInteger, nullable=False, comment="when its next step may be made"),
+    sqlite_autoincrement=True,
+)
+
+RUNNING: Final = replay.c.state == literal_column("'running'")
+Index("replay_running", replay.c.id, sqlite_where=RUNNING, postgresql_where=RUNNING)
 
 unread = Table(
     "unread",

@@ -20,8 +20,6 @@ from kvitto.core.model import (
     BatchFilter,
     BatchPage,
     BatchReport,
-    CallbackDue,
-    CallbackResult,
     Claimed,
     FeedFilter,
     FeedPage,
@@ -45,7 +43,6 @@ from kvitto.store.api import (
     AdmissionRefused,
     Assigned,
     BatchOutcome,
-    CallbackTaker,
     Cleaned,
     IncomingMessage,
     InDoubtPart,
@@ -64,6 +61,7 @@ from kvitto.store.api import (
 from kvitto.store.commits import Commits, Database, Done, Scope, Verb, WriteTx
 from kvitto.store.office import Office
 from kvitto.store.sealing import Seal
+from kvitto.store.sqlcallbacks import SqlCallbacks, mapped
 from kvitto.store.statements import Int, Statement, Str, Tx
 from kvitto.store.verbs import (
     accounts,
@@ -193,7 +191,6 @@ _INCOMING: Final = Verb("record_incoming", 41, receipts.record_incoming)
 _PARKED: Final = Verb("retry_parked", 42, receipts.retry_parked)
 _ASSIGN: Final = Verb("assign_receipt", 44, orphans.assign_receipts)
 _OVERDUE: Final = Verb("end_overdue", 43, overdue.end_overdue)
-_ATTEMPTS: Final = Verb("record_attempts", 50, callbacks.record_attempts)
 _OPEN_SESSION: Final = Verb("open_session", 14, accounts.open_sessions)
 _CLOSE_SESSION: Final = Verb("close_session", 15, accounts.close_sessions)
 _RESCHEDULE: Final = Verb("reschedule", 24, schedules.reschedule_batches)
@@ -204,7 +201,6 @@ _TAKE_BACK_HANDINGS: Final = Verb("take_back_handings", 4, feed.take_back_handin
 _QUERY: Final = Verb("claim_queries", 56, querying.claim_queries)
 _REROUTE: Final = Verb("reroute_messages", 55, rerouting.reroute_messages)
 _CLAIM: Final = Verb("claim_messages", 60, _claim_and_count)
-_CLAIM_CALLBACKS: Final = Verb("claim_callbacks", 61, callbacks.claim_callbacks)
 _TAKE_BACK_PARTS: Final = Verb("take_back_parts", 1, dispatch.take_back_parts)
 _TAKE_BACK_CALLBACKS: Final = Verb("take_back_callbacks", 2, callbacks.take_back_callbacks)
 _CLEAN: Final = Verb("clean", 80, _clean_and_forget)
@@ -212,7 +208,7 @@ _LINK_STATES: Final = Verb("record_link_states", 70, counting.record_link_states
 _PROBE: Final = Verb("check", 3, _beat)
 
 
-class SqlStore:
+class SqlStore(SqlCallbacks):
     """The ``Store`` over one database; see ``kvitto.store.api`` for what each verb guarantees.
 
     ``node`` names this process in claims and leases; ``serving`` False leaves the claims of a dead process alone, for
@@ -233,6 +229,7 @@ class SqlStore:
     ) -> None:
         self._database = database
         self._seal = seal
+        self._several_writers = database.remote
         self._clock = clock
         self._groups = dict(groups or {})
         self._reader_count = readers
@@ -305,7 +302,7 @@ class SqlStore:
         if isinstance(changes.get("callback_secret"), str):
             changes = {**changes, "callback_secret": self._seal.seal(str(changes["callback_secret"]))}
         done = self.commits.put(_SET_ACCOUNT, accounts.AccountChange(name, changes, self._clock.now()))
-        return _mapped(done, lambda row: None if row is None else accounts.read_account(row, self._seal.unseal))
+        return mapped(done, lambda row: None if row is None else accounts.read_account(row, self._seal.unseal))
 
     def delete_account(self, name: str) -> "asyncio.Future[bool]":
         """See ``Store.delete_account``."""
@@ -486,25 +483,6 @@ class SqlStore:
         """See ``Store.next_due_at``."""
         return await self._read(queries.next_due_at, link)
 
-    # --- callbacks ---------------------------------------------------------------------------------------------------
-
-    def set_callback_handoff(self, take: CallbackTaker | None) -> None:
-        """See ``Store.set_callback_handoff``."""
-        self.commits.room = take.room if take is not None else lambda: 0
-        self.commits.take = take.take if take is not None else lambda callbacks: None
-
-    def claim_callbacks(self, now: int, limit: int) -> "asyncio.Future[list[CallbackDue]]":
-        """See ``Store.claim_callbacks``."""
-        return self.commits.put(_CLAIM_CALLBACKS, callbacks.CallbackClaim(now, limit), limit)
-
-    def record_attempts(self, results: Sequence[CallbackResult]) -> "asyncio.Future[None]":
-        """See ``Store.record_attempts``."""
-        return self.commits.put(_ATTEMPTS, results, len(results))
-
-    async def next_callback_at(self) -> int | None:
-        """See ``Store.next_callback_at``."""
-        return await self._read(queries.next_callback_at)
-
     # --- the one-time feed -------------------------------------------------------------------------------------------
 
     async def take_reports(self, account_id: str, filter: FeedFilter, limit: int, now: int) -> FeedPage:
@@ -627,20 +605,3 @@ class SqlStore:
 
 def _replace_secret(account: Account, secret: str) -> Account:
     return replace(account, callback_secret=secret)
-
-
-def _mapped(source: "asyncio.Future[Any]", read: Callable[[Any], _T]) -> "asyncio.Future[_T]":
-    """A future of what ``read`` makes of the source's result."""
-    target: asyncio.Future[_T] = source.get_loop().create_future()
-
-    def done(finished: "asyncio.Future[Any]") -> None:
-        error = finished.exception()
-        if target.done():
-            return
-        if error is not None:
-            target.set_exception(error)
-        else:
-            target.set_result(read(finished.result()))
-
-    source.add_done_callback(done)
-    return target

@@ -3,6 +3,7 @@
 from typing import Any, Final
 from zoneinfo import available_timezones
 
+from kvitto.core.endpoint import Endpoint, NewEndpoint
 from kvitto.core.ids import new_secret
 from kvitto.core.model import Account
 from kvitto.core.urls import BadUrl, parse_target
@@ -14,6 +15,8 @@ from kvitto.dashboard.web import Answer, Visit, redirect
 __all__ = ["account", "home", "rotate_secret", "save_account", "save_webhook", "test_webhook", "webhook"]
 
 MOST_URL: Final = 2048
+MOST_BASIC: Final = 256
+ENDPOINT_NAME: Final = "webhook"
 LATEST: Final = 50
 """Callbacks shown under the webhook."""
 
@@ -35,7 +38,7 @@ async def webhook(desktop: Desktop, visit: Visit) -> Answer:
 async def _webhook(desktop: Desktop, visit: Visit, account: Account, **more: Any) -> Answer:
     rows, _ = await desktop.tools.reader.callbacks(account.id, 1 << 62)
     values: dict[str, Any] = {"problems": {}, "posted": None, "saved": False, "secret": "", "form": None, **more}
-    form = values.pop("form") or _form_of(account)
+    form = values.pop("form") or _form_of(account, await _endpoint(desktop, account))
     return await desktop.page(
         visit,
         "settings_webhook.html",
@@ -49,8 +52,15 @@ async def _webhook(desktop: Desktop, visit: Visit, account: Account, **more: Any
     )
 
 
-def _form_of(account: Account) -> dict[str, str]:
+async def _endpoint(desktop: Desktop, account: Account) -> Endpoint | None:
+    """What is set for where the callback URL leads."""
+    return await desktop.tools.store.fetch_endpoint(account.id, account.callback_url) if account.callback_url else None
+
+
+def _form_of(account: Account, endpoint: Endpoint | None = None) -> dict[str, str]:
     return {
+        "auth_username": (endpoint.username or "") if endpoint else "",
+        "auth_password": "",
         "callback_url": account.callback_url or "",
         "callback_dialect": account.callback_dialect or "",
         "final_only": "1" if account.final_only else "",
@@ -74,7 +84,30 @@ async def save_webhook(desktop: Desktop, visit: Visit) -> Answer:
         "timezone": form["timezone"],
     }
     await _store(desktop, visit, account, wanted, "webhook.save")
+    if form["callback_url"]:
+        await _store_basic(desktop, visit, account, form)
     return redirect(desktop.url("/settings/webhook?saved=1"))
+
+
+async def _store_basic(desktop: Desktop, visit: Visit, account: Account, form: dict[str, str]) -> None:
+    """Keep the user and password of Basic authentication with the endpoint. An empty password leaves it as it is."""
+    store, url, user, now = desktop.tools.store, form["callback_url"], form["auth_username"], desktop.tools.clock.now()
+    endpoint = await store.fetch_endpoint(account.id, url)
+    if user == ((endpoint.username or "") if endpoint else "") and not form["auth_password"]:
+        return
+    changes: dict[str, object] = {"username": user or None}
+    if not user:
+        changes["password"] = None
+    elif form["auth_password"]:
+        changes["password"] = form["auth_password"]
+    kept = desktop.tools.office.record_audit(
+        desktop.entry(visit, "webhook.basic", account.name, "on" if user else "off")
+    )
+    if endpoint is None:
+        await store.create_endpoint(NewEndpoint(account.id, ENDPOINT_NAME, url, now, changes))
+    else:
+        await store.set_endpoint(account.id, endpoint.id, changes, now)
+    await kept
 
 
 async def _webhook_problems(desktop: Desktop, account: Account, form: dict[str, str]) -> dict[str, str]:
@@ -84,6 +117,14 @@ async def _webhook_problems(desktop: Desktop, account: Account, form: dict[str, 
         found = await _url_problem(desktop, account, url)
         if found:
             problems["callback_url"] = found
+    if (
+        len(form["auth_username"]) > MOST_BASIC
+        or ":" in form["auth_username"]
+        or not form["auth_username"].isprintable()
+    ):
+        problems["auth_username"] = f"At most {MOST_BASIC} characters, and no colon."
+    if len(form["auth_password"]) > MOST_BASIC:
+        problems["auth_password"] = f"At most {MOST_BASIC} characters."
     if form["callback_dialect"] and form["callback_dialect"] not in desktop.tools.dialects:
         problems["callback_dialect"] = f"One of {', '.join(desktop.tools.dialects)}, or the batch's own."
     if form["ack"] not in ("body", "http"):
@@ -128,11 +169,11 @@ async def test_webhook(desktop: Desktop, visit: Visit) -> Answer:
 
 
 async def rotate_secret(desktop: Desktop, visit: Visit) -> Answer:
-    """A new callback secret; callbacks are signed with it from now on."""
+    """A new callback secret; the one before signs beside it for a day (P18)."""
     account = await desktop.account(visit)
     secret = new_secret()
     kept = desktop.tools.office.record_audit(desktop.entry(visit, "webhook.secret", account.name, "made anew"))
-    await desktop.tools.set_account(account, {"callback_secret": secret})
+    await desktop.tools.store.rotate_callback_secret(account.name, secret, desktop.tools.clock.now())
     await kept
     return await _webhook(desktop, visit, await desktop.account(visit), secret=secret)
 

@@ -85,7 +85,9 @@ def render(reporter: Reporter, dues: Sequence[CallbackDue], account: Account) ->
     return xml.write(root, body) if as_xml else ENCODER.encode(body)
 
 
-def headers(due: CallbackDue, body: bytes, account: Account, *, nonce: str, now: int) -> list[tuple[str, str]]:
+def headers(
+    due: CallbackDue, body: bytes, account: Account, *, secret: str, nonce: str, now: int
+) -> list[tuple[str, str]]:
     """Return the content type; the vendor signs nothing and sends no credentials."""
     return [_XML_HEADERS if _shape(due)[1] else _JSON_HEADERS]
 

@@ -45,7 +45,9 @@ def render(dues: Sequence[CallbackDue], account: Account) -> bytes:
     return ENCODER.encode(report(facts, account.timezone))
 
 
-def headers(due: CallbackDue, body: bytes, account: Account, *, nonce: str, now: int) -> list[tuple[str, str]]:
+def headers(
+    due: CallbackDue, body: bytes, account: Account, *, secret: str, nonce: str, now: int
+) -> list[tuple[str, str]]:
     """Return the headers of one attempt. Basic credentials will stand here once the account has a place for them."""
     return [_CONTENT_TYPE]
 

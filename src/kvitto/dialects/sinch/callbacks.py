@@ -6,15 +6,13 @@ signature over the text it gets by parsing the body and writing it again.
 Must not know: how a callback is posted, when it became due. Next: ``kvitto.core.retry``.
 """
 
-import hashlib
 import math
-from binascii import b2a_base64
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 from kvitto.core.model import Account, CallbackDue, MessageView
 from kvitto.core.retry import doubling
+from kvitto.core.secrets import hmac_base64
 from kvitto.dialects.base import RetryDecision
 from kvitto.dialects.sinch.errors import JSON
 from kvitto.dialects.sinch.responses import batch_report, recipient_report
@@ -31,7 +29,6 @@ _SCHEDULE: Final = doubling(5, 81_920)
 _RETRY_AFTER_MAX_S: Final = 86_400.0
 """A receiver may push the next attempt out by a day at most, so that a wild number does not silence its callbacks."""
 
-_BLOCK_BYTES: Final = hashlib.sha256().block_size
 _CONTENT_TYPE: Final = ("Content-Type", JSON)
 _ALGORITHM: Final = ("X-Sinch-Webhook-Signature-Algorithm", "HmacSHA256")
 
@@ -51,29 +48,17 @@ def render(dues: Sequence[CallbackDue], account: Account) -> bytes:
 
 def signature(body: bytes, secret: str, nonce: str, timestamp: str) -> str:
     """Return Base64(HMAC-SHA256(secret as UTF-8, body "." nonce "." timestamp)) (docs/dialects/sinch.md 10.2)."""
-    inner, outer = _keyed(secret)
-    inner, outer = inner.copy(), outer.copy()
-    inner.update(body + f".{nonce}.{timestamp}".encode())
-    outer.update(inner.digest())
-    return b2a_base64(outer.digest(), newline=False).decode()
+    return hmac_base64(secret.encode(), body + f".{nonce}.{timestamp}".encode())
 
 
-@lru_cache(maxsize=1024)
-def _keyed(secret: str) -> "tuple[hashlib._Hash, hashlib._Hash]":
-    """HMAC's two hashes with the key in them (RFC 2104 2): to prepare a key costs more than to sign a callback."""
-    key = secret.encode()
-    if len(key) > _BLOCK_BYTES:
-        key = hashlib.sha256(key).digest()
-    key = key.ljust(_BLOCK_BYTES, b"\0")
-    return hashlib.sha256(bytes(octet ^ 0x36 for octet in key)), hashlib.sha256(bytes(octet ^ 0x5C for octet in key))
-
-
-def headers(due: CallbackDue, body: bytes, account: Account, *, nonce: str, now: int) -> list[tuple[str, str]]:
-    """Return the headers of one attempt: a fresh ``nonce`` and time each; the key is the whole callback secret."""
+def headers(
+    due: CallbackDue, body: bytes, account: Account, *, secret: str, nonce: str, now: int
+) -> list[tuple[str, str]]:
+    """Return the headers of one attempt: a fresh ``nonce`` and time each; the key is the whole secret, in UTF-8."""
     timestamp = str(now // 1000)
     return [
         _CONTENT_TYPE,
-        ("X-Sinch-Webhook-Signature", signature(body, account.callback_secret, nonce, timestamp)),
+        ("X-Sinch-Webhook-Signature", signature(body, secret, nonce, timestamp)),
         _ALGORITHM,
         ("X-Sinch-Webhook-Signature-Nonce", nonce),
         ("X-Sinch-Webhook-Signature-Timestamp", timestamp),

@@ -86,8 +86,10 @@ _COLUMNS: Final = (
     "late_corrections",
     "ack",
     "feed",
+    "old_callback_secret",
+    "old_secret_until",
 )
-SETTABLE: Final = frozenset(_COLUMNS) - {"id", "name", "created_at"}
+SETTABLE: Final = frozenset(_COLUMNS) - {"id", "name", "created_at", "old_callback_secret", "old_secret_until"}
 
 
 def account_columns() -> tuple[Any, ...]:
@@ -105,6 +107,8 @@ def read_account(row: Sequence[Any], unseal: Sealer) -> Account:
     if values["late_corrections"] is not None:
         values["late_corrections"] = bool(values["late_corrections"])
     values["callback_secret"] = unseal(values["callback_secret"])
+    if values["old_callback_secret"] is not None:
+        values["old_callback_secret"] = unseal(values["old_callback_secret"])
     return Account(**values)
 
 

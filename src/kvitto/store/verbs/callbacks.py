@@ -1,18 +1,22 @@
-"""The outbox: callbacks that are due, and what attempts came to (P9, P10).
+"""The outbox: callbacks that are due, endpoint by endpoint, and what attempts came to (P9, P10, P12).
 
 Rows are written by ``changes`` in the transaction of the change. A node leases what it posts; a lease that is not
-given back runs out, so that no callback is lost with its node. Must not know: HTTP, how a callback is worded.
+given back runs out, so that no callback is lost with its node. What is due is found through the index of (endpoint,
+time): one look for each endpoint that has something, so that a million due callbacks of one that is away cost the
+others nothing. Must not know: HTTP, how a callback is worded.
 """
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, func, or_, select, update
+import msgspec
+from sqlalchemy import bindparam, case, func, insert, or_, select, update
 
 from kvitto.core.ids import batch_of
-from kvitto.core.model import BatchReport, CallbackDue, CallbackResult, CallbackState, MessageView
+from kvitto.core.model import Attempt, BatchReport, CallbackDue, CallbackResult, CallbackState, MessageView
 from kvitto.core.status import FINAL, Note
 from kvitto.store import schema as t
+from kvitto.store.callbackapi import EndpointDue, Want
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx
 from kvitto.store.verbs.changes import (
@@ -30,14 +34,51 @@ from kvitto.store.verbs.tallies import tally_callbacks
 from kvitto.store.verbs.texts import read_extra, read_own
 from kvitto.store.verbs.unread import enter_given_up
 
-__all__ = ["CallbackClaim", "claim_callbacks", "record_attempts", "take_back_callbacks"]
+__all__ = [
+    "CallbackClaim",
+    "Release",
+    "claim_callbacks",
+    "due_endpoints",
+    "record_attempts",
+    "release_callbacks",
+    "take_back_callbacks",
+    "views_of",
+]
+
+
+FORGOTTEN: Final = "not told: its message is not kept any more"
 
 
 class CallbackClaim(NamedTuple):
-    """Up to ``limit`` callbacks that are due at ``now``."""
+    """Callbacks that are due at ``now``, of each endpoint as many as wanted."""
 
     now: int
-    limit: int
+    wants: Sequence[Want]
+
+
+class Release(NamedTuple):
+    """Leases to give back at ``now``."""
+
+    ids: Sequence[int]
+    now: int
+
+
+def _due_endpoints() -> Any:
+    """From endpoint to endpoint, one look at the index each, whatever lies between."""
+    due = t.callback.c.next_attempt_at.is_not(None)
+    walk = select(func.min(t.callback.c.endpoint).label("endpoint")).where(due).cte("walk", recursive=True)
+    onwards = select(func.min(t.callback.c.endpoint)).where(due, t.callback.c.endpoint > walk.c.endpoint)
+    walk = walk.union_all(select(onwards.scalar_subquery()).where(walk.c.endpoint.is_not(None)))
+    first = select(func.min(t.callback.c.next_attempt_at)).where(due, t.callback.c.endpoint == walk.c.endpoint)
+    return select(walk.c.endpoint, first.scalar_subquery()).where(walk.c.endpoint.is_not(None))
+
+
+_DUE_ENDPOINTS: Final = Statement(lambda _: _due_endpoints())
+
+
+def due_endpoints(tx: Tx) -> list[EndpointDue]:
+    """Every endpoint with unfinished callbacks; see ``CallbackStore.due_endpoints``."""
+    return [EndpointDue(endpoint, at) for endpoint, at in tx.run(_DUE_ENDPOINTS) if at is not None]
 
 
 _COLUMNS: Final = (
@@ -51,6 +92,7 @@ _COLUMNS: Final = (
     t.callback.c.created_at,
     t.callback.c.first_failed_at,
     t.callback.c.bundle,
+    t.callback.c.endpoint,
 )
 _IS_DUE: Final = (
     t.callback.c.next_attempt_at.is_not(None),
@@ -60,8 +102,8 @@ _IS_DUE: Final = (
 _DUE: Final = Statement(
     lambda _: (
         select(*_COLUMNS)
-        .where(*_IS_DUE)
-        .order_by(t.callback.c.next_attempt_at)
+        .where(t.callback.c.endpoint == bindparam("endpoint", type_=Int), *_IS_DUE)
+        .order_by(t.callback.c.next_attempt_at, t.callback.c.id)
         .limit(bindparam("n", type_=Int))
         .with_for_update(skip_locked=True)
     )
@@ -122,6 +164,20 @@ _EVENTS: Final = Statement(
     ),
     seq=Int,
 )
+_LATER: Final = t.event.alias("later")
+_OUTRUN: Final = Statement(
+    lambda r: (
+        select(r.c.seq)
+        .select_from(
+            r.join(t.event, t.event.c.seq == r.c.seq)
+            .join(_LATER, (_LATER.c.message_id == t.event.c.message_id) & (_LATER.c.seq > t.event.c.seq))
+            .join(t.callback, t.callback.c.id == _LATER.c.seq)
+        )
+        .where(t.callback.c.state == str(CallbackState.DONE))
+    ),
+    seq=Int,
+)
+"""Changes of which a later one has been told already (P15)."""
 _BATCHES: Final = Statement(
     lambda r: select(t.batch.c.id, t.batch.c.account_id, t.batch.c.client_reference, t.batch.c.kind).select_from(
         r.join(t.batch, t.batch.c.id == r.c.id)
@@ -136,25 +192,26 @@ def claim_callbacks(tx: Tx, scope: Scope, items: Sequence[CallbackClaim]) -> lis
 
 
 def _claim(tx: Tx, scope: Scope, item: CallbackClaim) -> list[CallbackDue]:
-    rows = tx.run(_DUE, now=item.now, n=item.limit)
+    rows = [row for want in item.wants for row in tx.run(_DUE, endpoint=want.endpoint, now=item.now, n=want.limit)]
     if not rows:
         return []
-    if len(rows) == item.limit:
-        rows = _whole_bundles(tx, rows, item.now)
+    rows = _whole_bundles(tx, rows, item.now)
     tx.run(_LEASE, [(row[0], item.now + LEASE_MS) for row in rows], by=scope.node)
     views, overtaken = _views(tx, [row[0] for row in rows if row[3] == TELLS_MESSAGE])
     reports = _reports(tx, {row[2]: row[3] == TELLS_FULL for row in rows if row[3] != TELLS_MESSAGE})
-    due = []
-    for number, account_id, batch_id, tells, dialect, url, attempts, created_at, failed_at, bundle in rows:
+    outrun = {row[0] for row in tx.run(_OUTRUN, [(seq,) for seq in overtaken])} if overtaken else set()
+    due, gone = [], []
+    for number, account_id, batch_id, tells, dialect, url, attempts, created_at, failed_at, bundle, endpoint in rows:
         facts = views.get(number) if tells == TELLS_MESSAGE else reports.get(batch_id)
         if facts is not None:
             full = tells == TELLS_FULL
+            one = CallbackDue(number, account_id, dialect, url, facts, full, attempts, created_at, failed_at)
             late = number in overtaken
-            due.append(
-                CallbackDue(
-                    number, account_id, dialect, url, facts, full, attempts, created_at, failed_at, late, bundle
-                )
-            )
+            due.append(one._replace(overtaken=late, bundle=bundle, endpoint=endpoint, outrun=number in outrun))
+        else:  # held for so long that retention has taken its message
+            gone.append((number, CallbackState.GIVEN_UP, None, failed_at, item.now, None, FORGOTTEN, 0, 0, None))
+    if gone:
+        tx.run(_RECORD, gone)
     return due
 
 
@@ -166,6 +223,11 @@ def _whole_bundles(tx: Tx, rows: Sequence[Any], now: int) -> list[Any]:
     found = {row[0] for row in rows}
     rest = tx.run(_DUE_OF_BUNDLES, [(bundle,) for bundle in sorted(bundles)], now=now)
     return [*rows, *(row for row in rest if row[0] not in found)]
+
+
+def views_of(tx: Tx, seqs: Sequence[int]) -> dict[int, MessageView]:
+    """The facts of changes, by the numbers of their events, as they were."""
+    return _views(tx, seqs)[0]
 
 
 def _views(tx: Tx, seqs: Sequence[int]) -> tuple[dict[int, MessageView], set[int]]:
@@ -259,6 +321,51 @@ _RECORD: Final = Statement(
 )
 
 
+_KEEP_ATTEMPT: Final = Statement(
+    lambda r: insert(t.attempt).from_select(
+        [
+            "callback_id",
+            "account_id",
+            "at",
+            "status_code",
+            "error",
+            "elapsed_ms",
+            "headers",
+            "body_hash",
+            "body",
+            "answer",
+        ],
+        select(
+            r.c.id,
+            t.callback.c.account_id,
+            r.c.at,
+            r.c.code,
+            r.c.error,
+            r.c.elapsed,
+            r.c.headers,
+            r.c.body_hash,
+            r.c.body,
+            r.c.answer,
+        ).select_from(r.join(t.callback, t.callback.c.id == r.c.id)),
+    ),
+    id=Int,
+    at=Int,
+    code=Int,
+    error=Str,
+    elapsed=Int,
+    headers=Str,
+    body_hash=Str,
+    body=Str,
+    answer=Str,
+)
+
+
+def _attempt(callback: int, one: Attempt) -> tuple[Any, ...]:
+    headers = msgspec.json.encode(one.headers).decode()
+    told = (one.at, one.status_code, one.error, one.elapsed_ms)
+    return (callback, *told, headers, one.body_hash, one.body, one.answer)
+
+
 def record_attempts(tx: Tx, scope: Scope, items: Sequence[Sequence[CallbackResult]]) -> list[None]:
     """Store what attempts came to; see ``Store.record_attempts``."""
     rows = [
@@ -279,6 +386,9 @@ def record_attempts(tx: Tx, scope: Scope, items: Sequence[Sequence[CallbackResul
     ]
     if rows:
         tally_callbacks(scope, ((row[0], row[1], row[2]) for row in tx.run(_RECORD, rows)))
+        kept = [_attempt(one.id, one.attempt) for item in items for one in item if one.attempt is not None]
+        if kept:
+            tx.run(_KEEP_ATTEMPT, kept)
         given_up = [row[0] for row in rows if row[1] is CallbackState.GIVEN_UP]
         if given_up:
             enter_given_up(tx, given_up)
@@ -298,4 +408,32 @@ def take_back_callbacks(tx: Tx, scope: Scope, items: Sequence[int]) -> list[None
     """At start: callbacks that this node had leased when it died are due now (``items``: the time)."""
     for now in items:
         tx.run(_RELEASE, now=now, by=scope.node)
+    return [None] * len(items)
+
+
+_GIVE_BACK: Final = Statement(
+    lambda r: (
+        update(t.callback)
+        .values(
+            leased_by=None,
+            leased_until=None,
+            # In their old places, so that nothing newer goes before what was never tried (P15).
+            next_attempt_at=case((t.callback.c.attempts == 0, t.callback.c.created_at), else_=r.c.now),
+        )
+        .where(
+            t.callback.c.id == r.c.id,
+            t.callback.c.next_attempt_at.is_not(None),
+            t.callback.c.leased_by == bindparam("by", type_=Str),
+        )
+    ),
+    id=Int,
+    now=Int,
+)
+
+
+def release_callbacks(tx: Tx, scope: Scope, items: Sequence[Release]) -> list[None]:
+    """Give leases back; see ``CallbackStore.release_callbacks``."""
+    rows = [(one, item.now) for item in items for one in item.ids]
+    if rows:
+        tx.run(_GIVE_BACK, rows, by=scope.node)
     return [None] * len(items)

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from sqlalchemy import Select, bindparam, case, func, insert, literal, select, update
 
+from kvitto.core.endpoint import endpoint_number
 from kvitto.core.ids import batch_of, message_range
 from kvitto.core.model import (
     BatchReport,
@@ -40,6 +41,7 @@ from kvitto.core.status import (
     apply,
 )
 from kvitto.store import schema as t
+from kvitto.store.commitorder import CurrentTx
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 from kvitto.store.verbs import unread
@@ -490,8 +492,15 @@ _KEEP_FIRST_FINAL: Final = Statement(
 )
 _INSERT_EVENTS: Final = Statement(
     lambda r: insert(t.event).from_select(
-        ["seq", "account_id", "message_id", "at", *list(_RECORD)[:2], *list(_RECORD)[3:]],
-        select(r.c.seq, r.c.account_id, r.c.id, r.c.since_at, *[r.c[name] for name in _RECORD if name != "since_at"]),
+        ["seq", "account_id", "message_id", "at", "tx", *list(_RECORD)[:2], *list(_RECORD)[3:]],
+        select(
+            r.c.seq,
+            r.c.account_id,
+            r.c.id,
+            r.c.since_at,
+            CurrentTx(),
+            *[r.c[name] for name in _RECORD if name != "since_at"],
+        ),
     ),
     seq=Int,
     account_id=Str,
@@ -500,12 +509,13 @@ _INSERT_EVENTS: Final = Statement(
 )
 _INSERT_PART_EVENTS: Final = Statement(
     lambda r: insert(t.event).from_select(
-        ["seq", "account_id", "message_id", "at", *list(_RECORD)[:2], *list(_RECORD)[3:], "part_no"],
+        ["seq", "account_id", "message_id", "at", "tx", *list(_RECORD)[:2], *list(_RECORD)[3:], "part_no"],
         select(
             r.c.seq,
             r.c.account_id,
             r.c.id,
             r.c.since_at,
+            CurrentTx(),
             *[r.c[name] for name in _RECORD if name != "since_at"],
             r.c.part_no,
         ),
@@ -530,6 +540,7 @@ _CALLBACK_FIELDS: Final[dict[str, Kind]] = {
     "created_at": Int,
     "leased_by": Str,
     "next_attempt_at": Int,
+    "endpoint": Int,
 }
 _INSERT_CALLBACKS: Final = Statement(
     lambda r: insert(t.callback).from_select(
@@ -711,9 +722,10 @@ class Changes:
         final = loaded.record.status in FINAL
         notify = loaded.notify
         # Whether a late correction is shown, the dialect that tells it decides (docs/status.md 7).
-        tell = (final and notify is Notify.FINAL) or notify is Notify.CHANGES or notify is Notify.ATTEMPTS
-        tell = tell and loaded.callback_url is not None
-        if final or tell:  # that the SMSC took it, and when, stands with its parts already
+        asked = (final and notify is Notify.FINAL) or notify is Notify.CHANGES or notify is Notify.ATTEMPTS
+        tell = asked and loaded.callback_url is not None
+        # That the SMSC took it, and when, stands with its parts already; who asked to be told reads it here (ADR 0017).
+        if final or asked:
             self._events.append((loaded, loaded.view(), tell))
         if final and not late and notify in _PER_BATCH:
             self._count_end(loaded)
@@ -815,16 +827,19 @@ class Changes:
 
     def _write_callbacks(self, due: "Sequence[_Telling]") -> None:
         node, now = self.scope.node, self._now
-        room, handoff = self.scope.room, self.scope.handoff
+        room, full, handoff = self.scope.room, self.scope.full, self.scope.handoff
         rows = []
         for number, facts, loaded, tells in due:
             url, account_id, dialect = loaded.callback_url or "", loaded.account_id, loaded.dialect
+            endpoint = endpoint_number(account_id, url)
             lease: tuple[str | None, int] = (None, now)
-            if room > len(handoff):
+            if room > len(handoff) and endpoint not in full:
                 lease = (node, now + LEASE_MS)
-                full = tells == TELLS_FULL
-                handoff.append(CallbackDue(number, account_id, dialect, url, facts, full, 0, now, None))
-            rows.append((number, account_id, facts.batch_id, tells, dialect, url, now, *lease))
+                whole = tells == TELLS_FULL
+                handoff.append(
+                    CallbackDue(number, account_id, dialect, url, facts, whole, 0, now, None, False, None, endpoint)
+                )
+            rows.append((number, account_id, facts.batch_id, tells, dialect, url, now, *lease, endpoint))
         self._tx.run(_INSERT_CALLBACKS, rows)
 
     def _end_batches(self) -> None:

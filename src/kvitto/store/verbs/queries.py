@@ -51,7 +51,6 @@ __all__ = [
     "in_doubt_parts",
     "message_page",
     "message_view",
-    "next_callback_at",
     "next_due_at",
     "one_batch",
     "story",
@@ -327,9 +326,6 @@ _NEXT_DUE: Final = Statement(
         t.message.c.route == bindparam("route", type_=Str), t.message.c.due_at.is_not(None)
     )
 )
-_NEXT_CALLBACK: Final = Statement(
-    lambda _: select(func.min(t.callback.c.next_attempt_at)).where(t.callback.c.next_attempt_at.is_not(None))
-)
 _IN_DOUBT: Final = Statement(
     lambda _: (
         select(
@@ -372,12 +368,6 @@ def next_due_at(tx: Tx, link: str) -> int | None:
     """When the next message that this link may carry falls due."""
     times = [tx.run(_NEXT_DUE, route=route)[0][0] for route in (link, "")]
     return min((at for at in times if at is not None), default=None)
-
-
-def next_callback_at(tx: Tx) -> int | None:
-    """When the next callback falls due."""
-    at: int | None = tx.run(_NEXT_CALLBACK)[0][0]
-    return at
 
 
 def in_doubt_parts(tx: Tx, link: str | None) -> list[InDoubtPart]:

@@ -50,6 +50,8 @@ def upgrade() -> None:
         sa.Column("late_corrections", sa.Boolean(), nullable=True),
         sa.Column("ack", sa.Text(), nullable=False),
         sa.Column("feed", sa.Text(), nullable=False),
+        sa.Column("old_callback_secret", sa.Text(), nullable=True),
+        sa.Column("old_secret_until", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
         sa.UniqueConstraint("service_plan_id"),
@@ -113,7 +115,16 @@ def upgrade() -> None:
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("last_elapsed_ms", sa.Integer(), nullable=True),
         sa.Column("bundle", sa.BigInteger(), nullable=True),
+        sa.Column("endpoint", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "callback_given_up",
+        "callback",
+        ["account_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'given_up'"),
+        postgresql_where=sa.text("state = 'given_up'"),
     )
     op.create_index(
         "callback_bundle",
@@ -126,10 +137,110 @@ def upgrade() -> None:
     op.create_index(
         "callback_due",
         "callback",
-        ["next_attempt_at"],
+        ["endpoint", "next_attempt_at"],
         unique=False,
         sqlite_where=sa.text("next_attempt_at IS NOT NULL"),
         postgresql_where=sa.text("next_attempt_at IS NOT NULL"),
+    )
+    op.create_table(
+        "attempt",
+        sa.Column("id", _SERIAL, nullable=False),
+        sa.Column("callback_id", sa.BigInteger(), nullable=False),
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("status_code", sa.Integer(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("elapsed_ms", sa.Integer(), nullable=False),
+        sa.Column("headers", sa.Text(), nullable=False),
+        sa.Column("body_hash", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("attempt_callback", "attempt", ["callback_id"], unique=False)
+    op.create_table(
+        "endpoint",
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("url", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("disabled_why", sa.Text(), nullable=True),
+        sa.Column("disabled_at", sa.BigInteger(), nullable=True),
+        sa.Column("breaker", sa.Text(), nullable=True),
+        sa.Column("secret", sa.Text(), nullable=True),
+        sa.Column("old_secret", sa.Text(), nullable=True),
+        sa.Column("old_secret_until", sa.BigInteger(), nullable=True),
+        sa.Column("profile", sa.Text(), nullable=False),
+        sa.Column("concurrency", sa.Integer(), nullable=True),
+        sa.Column("rate", sa.Float(), nullable=True),
+        sa.Column("headers", sa.Text(), nullable=False),
+        sa.Column("username", sa.Text(), nullable=True),
+        sa.Column("password", sa.Text(), nullable=True),
+        sa.Column("ca_pem", sa.Text(), nullable=True),
+        sa.Column("client_cert_pem", sa.Text(), nullable=True),
+        sa.Column("client_key_pem", sa.Text(), nullable=True),
+        sa.Column("allow_callbacks_to", sa.Text(), nullable=False),
+        sa.Column("delivered", sa.BigInteger(), nullable=False),
+        sa.Column("failed", sa.BigInteger(), nullable=False),
+        sa.Column("last_ok_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_failed_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("endpoint_account", "endpoint", ["account_id", "id"], unique=False)
+    op.create_index(
+        "endpoint_name",
+        "endpoint",
+        ["account_id", "name"],
+        unique=True,
+        sqlite_where=sa.text("name IS NOT NULL"),
+        postgresql_where=sa.text("name IS NOT NULL"),
+    )
+    op.create_index("endpoint_changed", "endpoint", ["changed_at"], unique=False)
+    op.create_table(
+        "operator_event",
+        sa.Column("id", _SERIAL, nullable=False),
+        sa.Column("account_id", _ID, nullable=True),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("operator_event_account", "operator_event", ["account_id", "id"], unique=False)
+    op.create_table(
+        "replay",
+        sa.Column("id", _SERIAL, nullable=False),
+        sa.Column("account_id", _ID, nullable=True),
+        sa.Column("endpoint", sa.BigInteger(), nullable=True),
+        sa.Column("states", sa.Text(), nullable=False),
+        sa.Column("since_at", sa.BigInteger(), nullable=True),
+        sa.Column("until_at", sa.BigInteger(), nullable=True),
+        sa.Column("rate", sa.Float(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("first_id", sa.BigInteger(), nullable=False),
+        sa.Column("cursor", sa.BigInteger(), nullable=False),
+        sa.Column("last_id", sa.BigInteger(), nullable=False),
+        sa.Column("replayed", sa.BigInteger(), nullable=False),
+        sa.Column("skipped", sa.BigInteger(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "replay_running",
+        "replay",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'running'"),
+        postgresql_where=sa.text("state = 'running'"),
     )
     op.create_table(
         "event",
@@ -146,7 +257,16 @@ def upgrade() -> None:
         sa.Column("error_net_code", sa.Integer(), nullable=True),
         sa.Column("error_command_status", sa.BigInteger(), nullable=True),
         sa.Column("part_no", sa.SmallInteger(), nullable=True),
+        sa.Column("tx", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("seq"),
+    )
+    op.create_index(
+        "event_commit",
+        "event",
+        ["tx", "seq"],
+        unique=False,
+        sqlite_where=sa.text("tx IS NOT NULL"),
+        postgresql_where=sa.text("tx IS NOT NULL"),
     )
     op.create_index("event_message", "event", ["message_id"], unique=False)
     op.create_table(
