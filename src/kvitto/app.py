@@ -67,6 +67,7 @@ from kvitto.pages import (
     send_by,
     test_link,
     test_report,
+    token_keeper,
 )
 from kvitto.reloading import Reloader, ReloadReport, take_lock
 from kvitto.reports import Reader
@@ -521,7 +522,10 @@ class App:
             sessions=Sessions(store, self._clock),
         )
         doors = Doors(
-            self._dialects, desk, Authenticator(store, self._clock), most_in_flight=settings.http.max_in_flight
+            self._dialects,
+            desk,
+            Authenticator(store, self._clock, token_keeper(store.office, self._clock)),
+            most_in_flight=settings.http.max_in_flight,
         )
         self._health = Health(store.check, self._troubles)
         self._health.open_on(doors.router)

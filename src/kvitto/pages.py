@@ -34,6 +34,7 @@ from kvitto.intake.exchange import Outcome, Request, Response
 from kvitto.intake.routing import Router, parse_query
 from kvitto.simulator.numbers import NUMBERS
 from kvitto.store import Store
+from kvitto.store.office import Office
 
 __all__ = [
     "curl_of",
@@ -44,9 +45,12 @@ __all__ = [
     "send_by",
     "test_link",
     "test_report",
+    "token_keeper",
 ]
 
 TEST_ID: Final = "TEST0000000000000000000000"
+USED_MS: Final = 60_000
+MOST_TOKENS: Final = 10_000
 SHOWN_BYTES: Final = 1024
 RESOLVE_S: Final = 5.0
 _SECRET: Final = ("authorization", "cookie", "proxy-authorization")
@@ -223,6 +227,22 @@ def test_link(configs: Callable[[], Mapping[str, LinkConfig]], clock: Clock) -> 
         return LinkTest(tuple((step.step, step.ok, step.ms) for step in result.steps), result.reason)
 
     return look
+
+
+def token_keeper(office: Office, clock: Clock) -> Callable[[str], None]:
+    """Keep when tokens are used, a write a minute for each at most; a write that fails is not made good."""
+    known: dict[str, int] = {}
+
+    def used(token_hash: str) -> None:
+        now = clock.now()
+        if now - known.get(token_hash, 0) < USED_MS:
+            return
+        if len(known) >= MOST_TOKENS:
+            known.clear()
+        known[token_hash] = now
+        office.touch_token(token_hash, now).add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    return used
 
 
 def new_api_token() -> tuple[str, str]:

@@ -267,3 +267,85 @@ async def test_a_pasted_receipt_is_read_and_shown(office: Office):
 )
 async def test_nothing_but_static_files_is_served(office: Office, path: str):
     assert (await office.visit(None, "GET", "/static/{rest:path}", params={"rest": path})).status == 404
+
+
+# --- tokens and callbacks ---------------------------------------------------------------------------------------------
+
+
+async def test_a_new_token_works_beside_the_old_one_which_ends_after_a_day(office: Office):
+    form = {"token_name": "shop", "others": "day"}
+    answer = await office.visit("owner", "POST", "/settings/security/token", form=form)
+    assert b"fresh-token" in answer.body
+    find = office.house.store.find_account
+    assert await find(token_hash="fresh-hash") is not None
+    assert await find(token_hash=f"token-{office.own.name}") is not None
+    office.clock.advance(86_400)
+    assert await find(token_hash="fresh-hash") is not None
+    assert await find(token_hash=f"token-{office.own.name}") is None
+    assert await find(token_hash=f"token-{office.other.name}") is not None
+    assert await office.audit() == [("owner", "token.new")]
+
+
+async def test_a_revoked_token_is_gone_and_anothers_cannot_be_revoked(office: Office):
+    path, find = "/settings/security/token/revoke", office.house.store.find_account
+    theirs, mine = f"token-{office.other.name}", f"token-{office.own.name}"
+    assert (await office.visit("owner", "POST", path, form={"token": theirs})).status == 404
+    assert await find(token_hash=theirs) is not None
+    assert (await office.visit("owner", "POST", path, form={"token": mine})).status == 303
+    assert await find(token_hash=mine) is None
+
+
+async def test_the_page_shows_when_a_token_was_used(office: Office):
+    await office.house.store.office.touch_token(f"token-{office.own.name}", office.clock.now() - 120_000)
+    assert b"used 2 min ago" in (await office.visit("owner", "GET", "/settings/security")).body
+
+
+async def told(office: Office) -> int:
+    """A callback that waits; its number."""
+    (sent,) = await office.house.dispatch(1, callback_url="http://customer.example/cb")
+    await office.house.receipt_for(sent)
+    (row,) = await office.house.store.office.callbacks(office.own.id, 1 << 60, 10)
+    return row.id
+
+
+async def test_a_callback_is_sent_again_by_its_own_account_alone(office: Office):
+    number = await told(office)
+    params = {"callback_id": str(number)}
+    assert (await office.visit("stranger", "POST", "/callbacks/{callback_id}/resend", params=params)).status == 404
+    assert (await office.visit("stranger", "GET", "/callbacks/{callback_id}", params=params)).status == 404
+    assert (await office.visit("member", "POST", "/callbacks/{callback_id}/resend", params=params)).status == 303
+    assert b"Send again" in (await office.visit("member", "GET", "/callbacks/{callback_id}", params=params)).body
+    assert await office.audit() == [("member", "callback.resend")]
+
+
+async def test_a_replay_is_begun_for_the_own_account_and_shown(office: Office):
+    await told(office)
+    form = {"states": "finished", "since": "24h"}
+    assert (await office.visit("member", "POST", "/callbacks/replay", form=form)).status == 303
+    (replay,) = await office.house.store.list_replays(office.own.id, 10)
+    assert replay.account_id == office.own.id
+    assert b"Replay" in (await office.visit("member", "GET", "/callbacks")).body
+    params = {"replay_id": str(replay.id)}
+    path = "/callbacks/replays/{replay_id}/cancel"
+    assert (await office.visit("stranger", "POST", path, params=params)).status == 404
+    assert (await office.visit("member", "POST", path, params=params)).status == 303
+
+
+async def test_basic_credentials_are_kept_with_the_endpoint_and_the_password_is_never_shown(office: Office):
+    form = {**GOOD, "auth_username": "kv", "auth_password": "open sesame"}
+    assert (await office.visit("owner", "POST", "/settings/webhook", form=form)).status == 303
+    endpoint = await office.house.store.fetch_endpoint(office.own.id, GOOD["callback_url"])
+    assert (endpoint.username, endpoint.password) == ("kv", "open sesame")
+    page = (await office.visit("owner", "GET", "/settings/webhook")).body
+    assert b"sesame" not in page
+    await office.visit("owner", "POST", "/settings/webhook", form={**form, "auth_password": ""})
+    endpoint = await office.house.store.fetch_endpoint(office.own.id, GOOD["callback_url"])
+    assert endpoint.password == "open sesame"
+    switched = await office.visit(
+        "owner",
+        "POST",
+        "/callbacks/endpoints/{endpoint_id}/{what}",
+        params={"endpoint_id": endpoint.public_id, "what": "disable"},
+    )
+    assert switched.status == 303
+    assert (await office.house.store.fetch_endpoint(office.own.id, GOOD["callback_url"])).state == "disabled"

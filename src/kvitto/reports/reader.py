@@ -13,7 +13,7 @@ from kvitto.core.record import CallbackView, Replay
 from kvitto.core.users import AuditEntry, User
 from kvitto.reports.overview import SPANS, Figures, Need, Span, figures_of
 from kvitto.store.api import InDoubtPart, LinkCount, LinkState, Store, StoredReceipt
-from kvitto.store.office import EVERYBODY, Found, FullMessage, Look, Office, Row
+from kvitto.store.office import EVERYBODY, ApiToken, Found, FullMessage, Look, Office, Row
 from kvitto.store.verbs.lookup import LAST, BatchRow, CallbackRow
 
 __all__ = ["LAST", "OLD_MS", "BatchPage", "LinkView", "Overview", "Reader"]
@@ -207,6 +207,10 @@ class Reader:
     async def users(self, account_id: str | None) -> list[User]:
         """Users of an account, or all."""
         return await self._office.list_users(account_id)
+
+    async def tokens(self, account_id: str) -> list[ApiToken]:
+        """An account's API tokens."""
+        return await self._office.tokens(account_id, self._clock.now())
 
     async def audit(self, account_id: str | None, before: int) -> tuple[list[AuditEntry], int | None]:
         """A page of what was changed, and where the next begins."""

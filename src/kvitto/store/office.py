@@ -13,18 +13,21 @@ from typing import Any, Final
 
 from kvitto.core.users import AuditEntry, Session, User
 from kvitto.store.commits import Verb
-from kvitto.store.verbs import lookup, tallies, users
+from kvitto.store.verbs import lookup, tallies, tokens, users
 from kvitto.store.verbs.lookup import Found, FullMessage, Look, Row
 from kvitto.store.verbs.tallies import EVERYBODY, Tally
+from kvitto.store.verbs.tokens import ApiToken, NewToken
 from kvitto.store.verbs.users import Failures, Link, NewUser, NewUserSession, SessionChange, UserChange
 
 __all__ = [
     "EVERYBODY",
+    "ApiToken",
     "Failures",
     "Found",
     "FullMessage",
     "Link",
     "Look",
+    "NewToken",
     "NewUser",
     "NewUserSession",
     "Office",
@@ -43,6 +46,9 @@ _FAILURES: Final = Verb("count_sign_in_failures", 18, users.count_failures)
 _OPEN: Final = Verb("open_user_session", 19, users.open_user_sessions)
 _LOOK_AT: Final = Verb("change_user_session", 19, users.change_sessions)
 _END: Final = Verb("end_user_session", 19, users.end_sessions)
+_ADD_TOKEN: Final = Verb("add_token", 13, tokens.add_tokens)
+_REVOKE_TOKEN: Final = Verb("revoke_token", 13, tokens.revoke_tokens)
+_TOUCH_TOKEN: Final = Verb("touch_token", 72, tokens.touch_tokens)
 _AUDIT: Final = Verb("record_audit", 71, users.record_audit)
 _FORGET: Final = Verb("forget_tallies", 81, tallies.forget_tallies)
 
@@ -124,6 +130,25 @@ class Office:
     async def audit(self, account_id: str | None, before: int, limit: int) -> list[tuple[int, AuditEntry]]:
         """What was changed, newest first; ``account_id`` None: everywhere."""
         found: list[tuple[int, AuditEntry]] = await self._read(users.audit_page, account_id, before, limit)
+        return found
+
+    # --- API tokens --------------------------------------------------------------------------------------------------
+
+    def add_token(self, new: NewToken) -> "Future[None]":
+        """Add a token; those that it replaces end at ``old_until``."""
+        return self._put(_ADD_TOKEN, new)
+
+    def revoke_token(self, account_id: str, token_hash: str, audit: AuditEntry) -> "Future[bool]":
+        """Forget a token. False: the account has none such."""
+        return self._put(_REVOKE_TOKEN, (account_id, token_hash, audit))
+
+    def touch_token(self, token_hash: str, now: int) -> "Future[None]":
+        """Keep that a token was used."""
+        return self._put(_TOUCH_TOKEN, (token_hash, now))
+
+    async def tokens(self, account_id: str, now: int) -> list[ApiToken]:
+        """An account's tokens that are not over, newest first."""
+        found: list[ApiToken] = await self._read(tokens.tokens_of, account_id, now)
         return found
 
     # --- counts ------------------------------------------------------------------------------------------------------

@@ -115,6 +115,9 @@ token = Table(
     Column("account_id", Id, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, comment="NULL: never"),
+    Column("name", Text, comment="as its owner calls it"),
+    Column("tail", Text, comment="its last four characters, for people to know it by"),
+    Column("last_used_at", BigInteger, comment="to the minute; NULL: never, or before this was kept"),
     Index("token_account", "account_id"),
 )
 

@@ -4,17 +4,20 @@ An owner sees and changes the users of the own account and no others; an operato
 at, or everybody's.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from kvitto.core.users import Role, User
 from kvitto.dashboard.desktop import Desktop
 from kvitto.dashboard.signin import LINK_MS, add_user, hash_password, make_link, password_problem
 from kvitto.dashboard.web import Answer, Refused, Visit, redirect
-from kvitto.store.office import UserChange
+from kvitto.store.office import NewToken, UserChange
 
-__all__ = ["add", "audit", "make_user_link", "page", "remove", "rotate_token", "set_password", "set_role"]
+__all__ = ["add", "audit", "make_user_link", "new_token", "page", "remove", "revoke_token", "set_password", "set_role"]
 
-MOST_NAME = 64
+MOST_NAME: Final = 64
+_OVERLAP_MS: Final[Mapping[str, int | None]] = {"keep": None, "day": 86_400_000, "now": 0}
+"""What becomes of the other tokens when a new one is made: they stay, work for a day more, or end at once."""
 
 
 async def page(desktop: Desktop, visit: Visit) -> Answer:
@@ -33,6 +36,7 @@ async def _page(desktop: Desktop, visit: Visit, status: int = 200, **more: Any) 
         "settings_security.html",
         status,
         account=account,
+        tokens=await desktop.tools.reader.tokens(account.id) if account and owner else [],
         users=users,
         names=names,
         welcome="welcome" in visit.query,
@@ -61,14 +65,31 @@ async def set_password(desktop: Desktop, visit: Visit) -> Answer:
     return redirect(desktop.url("/settings/security?done=password"))
 
 
-async def rotate_token(desktop: Desktop, visit: Visit) -> Answer:
-    """A new API token, shown this once."""
-    account = await desktop.account(visit)
+async def new_token(desktop: Desktop, visit: Visit) -> Answer:
+    """A new API token, shown this once: beside the others, or in their place, at once or after a day."""
+    account, now = await desktop.account(visit), desktop.tools.clock.now()
+    name, others = visit.form.get("token_name", "").strip(), visit.form.get("others", "keep")
+    if len(name) > MOST_NAME or not name.isprintable():
+        return await _page(desktop, visit, 400, problems={"token_name": f"At most {MOST_NAME} characters."})
+    if others not in _OVERLAP_MS:
+        raise Refused(400, "Say what becomes of the other tokens.")
+    overlap_ms = _OVERLAP_MS[others]
     token, token_hash = desktop.tools.new_token()
-    kept = desktop.tools.office.record_audit(desktop.entry(visit, "token.rotate", account.name))
-    await desktop.tools.store.rotate_token(account.name, token_hash)
-    await kept
+    until = None if overlap_ms is None else now + overlap_ms
+    entry = desktop.entry(visit, "token.new", account.name, f"ends in {token[-4:]}; others: {others}")
+    await desktop.tools.office.add_token(
+        NewToken(account.id, token_hash, name or "unnamed", token[-4:], now, until, entry)
+    )
     return await _page(desktop, visit, token=token)
+
+
+async def revoke_token(desktop: Desktop, visit: Visit) -> Answer:
+    """Forget a token; it is refused within a second."""
+    account, token_hash = await desktop.account(visit), visit.form.get("token", "")
+    entry = desktop.entry(visit, "token.revoke", account.name)
+    if not await desktop.tools.office.revoke_token(account.id, token_hash, entry):
+        raise Refused(404, "There is no such token any more.")
+    return redirect(desktop.url("/settings/security?done=revoked"))
 
 
 async def add(desktop: Desktop, visit: Visit) -> Answer:

@@ -29,6 +29,7 @@ __all__ = [
     "create_users",
     "end_sessions",
     "failures_of",
+    "note",
     "open_user_sessions",
     "record_audit",
     "remove_users",
@@ -141,7 +142,8 @@ def audit_page(tx: Tx, account_id: str | None, before: int, limit: int) -> list[
     return [(row[0], AuditEntry(*row[1:])) for row in rows]
 
 
-def _note(tx: Tx, entry: AuditEntry | None) -> None:
+def note(tx: Tx, entry: AuditEntry | None) -> None:
+    """Keep what a verb beside this one changed, in its transaction."""
     if entry is not None:
         tx.run(_AUDIT, [tuple(entry)])
 
@@ -214,7 +216,7 @@ def create_users(tx: Tx, scope: Scope, items: Sequence[NewUser]) -> list[bool]:
         row = (user.id, user.name, str(user.role), user.account_id, item.password_hash, user.created_at)
         made = bool(tx.run(_CREATE, [row]))
         if made:
-            _note(tx, item.audit)
+            note(tx, item.audit)
         results.append(made)
     return results
 
@@ -231,7 +233,7 @@ def change_users(tx: Tx, scope: Scope, items: Sequence[UserChange]) -> list[bool
                 tx.run(_FORGET_LINKS, of=item.user_id)
             if item.role is not None:
                 tx.run(_SET_ROLE, [(item.user_id, str(item.role))])
-            _note(tx, item.audit)
+            note(tx, item.audit)
         results.append(known)
     return results
 
@@ -244,7 +246,7 @@ def remove_users(tx: Tx, scope: Scope, items: Sequence[tuple[str, AuditEntry]]) 
         if gone:
             tx.run(_END_OTHERS, of=user_id, keep="")
             tx.run(_FORGET_LINKS, of=user_id)
-            _note(tx, entry)
+            note(tx, entry)
         results.append(gone)
     return results
 
@@ -318,7 +320,7 @@ def open_user_sessions(tx: Tx, scope: Scope, items: Sequence[NewUserSession]) ->
         tx.run(_END, of=item.replaces)
         tx.run(_END_OLD, of=item.user_id, now=item.created_at)
         tx.run(_OPEN_SESSION, [tuple(item[:6])])
-        _note(tx, item.audit)
+        note(tx, item.audit)
     return [None] * len(items)
 
 
@@ -326,7 +328,7 @@ def change_sessions(tx: Tx, scope: Scope, items: Sequence[SessionChange]) -> lis
     """Change what sessions look at."""
     for item in items:
         tx.run(_CHANGE, [(item.hash, item.account_id, int(item.reveal))])
-        _note(tx, item.audit)
+        note(tx, item.audit)
     return [None] * len(items)
 
 
@@ -334,7 +336,7 @@ def end_sessions(tx: Tx, scope: Scope, items: Sequence[tuple[str, AuditEntry]]) 
     """End sessions."""
     for session_hash, entry in items:
         tx.run(_END, of=session_hash)
-        _note(tx, entry)
+        note(tx, entry)
     return [None] * len(items)
 
 
