@@ -172,7 +172,7 @@ async def test_what_is_cancelled_replaced_or_stored_with_its_end_leaves_no_count
 async def test_attempts_at_callbacks_are_counted_by_what_came_of_them(house: House):
     sent = await house.dispatch(1, callback_url=CALLBACK_URL)
     await house.receipt_for(sent[0])
-    (due,) = await house.store.claim_callbacks(house.now, 10)
+    (due,) = await house.callbacks()
     for state in (CallbackState.PENDING, CallbackState.DONE):
         next_at = house.now if state is CallbackState.PENDING else None
         await house.store.record_attempts([CallbackResult(due.id, state, house.now, next_at, None, 200, None, 3)])
