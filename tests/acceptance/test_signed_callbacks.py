@@ -99,7 +99,7 @@ def test_p18_the_stock_library_verifies_what_a_running_server_posts(server_proce
         standardwebhooks.Webhook(new_secret()).verify(one.body, dict(one.headers))
     assert one.headers["webhook-id"].endswith(f"_{one.headers[SEQUENCE.lower()]}")
     at = datetime.fromisoformat(one.headers[EVENT_AT.lower()]).timestamp() * 1000
-    assert began <= at <= SystemClock().now()
+    assert began - 1000 <= at <= SystemClock().now() + 1000, "the server keeps a steadier clock than the machine"
     assert ("x-sinch-webhook-signature" in one.headers) is (dialect == "sinch")
 
 
