@@ -46,7 +46,6 @@ class Reply:
     delay_s: float = 0.0
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
-    body: bytes = b""
 
 
 class Sink:
