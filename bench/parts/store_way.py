@@ -33,7 +33,7 @@ from kvitto.core.model import (
 )
 from kvitto.core.receipt import LinkRules, Receipt
 from kvitto.core.status import Reason, Status
-from kvitto.store import open_store, sqlstore
+from kvitto.store import open_store, sqlcallbacks, sqlstore
 from kvitto.store.api import NewAccount, ReceivedReceipt, SubmitAnswer
 from kvitto.store.commits import Commits, _Work
 from kvitto.store.migrations import upgrade
@@ -89,7 +89,7 @@ class Way:
             works.append((sqlstore._RECEIPTS, received))
         if self.due:
             results = [CallbackResult(one.id, CallbackState.DONE, now, None, None, 200, None, 3) for one in self.due]
-            works.append((sqlstore._ATTEMPTS, results))
+            works.append((sqlcallbacks._ATTEMPTS, results))
         works.extend((sqlstore._ACCEPT, self.plan(now)) for _ in range(max(1, self.group // self.recipients)))
         works.append((sqlstore._CLAIM, Claim(LINK, LINK, self.group, now)))
         self.answered = self.claimed

@@ -282,6 +282,36 @@ async def test_p14_one_callback_is_sent_again_its_schedule_from_the_beginning(ho
     assert await house.store.resend_callback((await house.new_account()).id, due[0].id, house.now) is None
 
 
+async def test_r51_attempts_go_with_their_callback_when_retention_ends(house: House):
+    await told_later(house)
+    (due,) = await house.callbacks()
+    tried = Attempt(house.now, 404, "HTTP 404", 1, (), "ab", '{"recipient":"46700000001"}', "")
+    given_up = CallbackResult(due.id, CallbackState.GIVEN_UP, house.now, None, 1, 404, "HTTP 404", 1, attempt=tried)
+    await house.store.record_attempts([given_up])
+    house.clock.advance(40 * 86_400)
+    await house.store.clean({}, 30, house.now, 1000)
+    assert await house.look(select(t.callback.c.id)) == await house.look(select(t.attempt.c.id)) == []
+
+
+async def test_a_callback_held_for_longer_than_its_message_was_kept_is_given_up_in_words(house: House):
+    await told_later(house)
+    house.clock.advance(40 * 86_400)
+    await house.store.clean({}, 30, house.now, 1000)
+    assert await house.callbacks() == []
+    rows = await house.look(select(t.callback.c.state, t.callback.c.last_error, t.callback.c.next_attempt_at))
+    assert rows == [("given_up", "not told: its message is not kept any more", None)]
+
+
+async def test_changes_that_a_batch_asked_for_are_read_here_though_nobody_is_called(house: House):
+    (message,) = await house.dispatch(notify=Notify.CHANGES, callback_url=None)
+    (quiet,) = await house.dispatch(notify=Notify.FINAL)
+    page = await house.store.events_after(house.account.id, "", 10)
+    assert [(one.view.id, one.view.status) for one in page.events] == [(message, Status.DISPATCHED)]
+    await house.receipt_for(quiet)
+    page = await house.store.events_after(house.account.id, page.cursor, 10)
+    assert [(one.view.id, one.view.status) for one in page.events] == [(quiet, Status.DELIVERED)]
+
+
 # --- P14: replays
 
 

@@ -45,6 +45,9 @@ __all__ = [
 ]
 
 
+FORGOTTEN: Final = "not told: its message is not kept any more"
+
+
 class CallbackClaim(NamedTuple):
     """Callbacks that are due at ``now``, of each endpoint as many as wanted."""
 
@@ -196,7 +199,7 @@ def _claim(tx: Tx, scope: Scope, item: CallbackClaim) -> list[CallbackDue]:
     views, overtaken = _views(tx, [row[0] for row in rows if row[3] == TELLS_MESSAGE])
     reports = _reports(tx, {row[2]: row[3] == TELLS_FULL for row in rows if row[3] != TELLS_MESSAGE})
     outrun = {row[0] for row in tx.run(_OUTRUN, [(seq,) for seq in overtaken])} if overtaken else set()
-    due = []
+    due, gone = [], []
     for number, account_id, batch_id, tells, dialect, url, attempts, created_at, failed_at, bundle, endpoint in rows:
         facts = views.get(number) if tells == TELLS_MESSAGE else reports.get(batch_id)
         if facts is not None:
@@ -204,6 +207,10 @@ def _claim(tx: Tx, scope: Scope, item: CallbackClaim) -> list[CallbackDue]:
             one = CallbackDue(number, account_id, dialect, url, facts, full, attempts, created_at, failed_at)
             late = number in overtaken
             due.append(one._replace(overtaken=late, bundle=bundle, endpoint=endpoint, outrun=number in outrun))
+        else:  # held for so long that retention has taken its message
+            gone.append((number, CallbackState.GIVEN_UP, None, failed_at, item.now, None, FORGOTTEN, 0, 0, None))
+    if gone:
+        tx.run(_RECORD, gone)
     return due
 
 

@@ -715,9 +715,10 @@ class Changes:
         final = loaded.record.status in FINAL
         notify = loaded.notify
         # Whether a late correction is shown, the dialect that tells it decides (docs/status.md 7).
-        tell = (final and notify is Notify.FINAL) or notify is Notify.CHANGES or notify is Notify.ATTEMPTS
-        tell = tell and loaded.callback_url is not None
-        if final or tell:  # that the SMSC took it, and when, stands with its parts already
+        asked = (final and notify is Notify.FINAL) or notify is Notify.CHANGES or notify is Notify.ATTEMPTS
+        tell = asked and loaded.callback_url is not None
+        # That the SMSC took it, and when, stands with its parts already; who asked to be told reads it here (ADR 0017).
+        if final or asked:
             self._events.append((loaded, loaded.view(), tell))
         if final and not late and notify in _PER_BATCH:
             self._count_end(loaded)

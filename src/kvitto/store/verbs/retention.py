@@ -159,6 +159,7 @@ def _clean_incoming(tx: Tx, item: CleanStep, keeps: _Keeps) -> tuple[int, bool]:
 
 _CALLBACKS: Final = _walk(t.callback, "id", "account_id", "created_at", "next_attempt_at")
 _FORGET_CALLBACKS: Final = _forget(t.callback.c.id)
+_FORGET_ATTEMPTS: Final = _forget(t.attempt.c.callback_id)
 
 
 def _clean_callbacks(tx: Tx, item: CleanStep, keeps: _Keeps) -> tuple[int, bool]:
@@ -168,6 +169,7 @@ def _clean_callbacks(tx: Tx, item: CleanStep, keeps: _Keeps) -> tuple[int, bool]
     gone = [(row[0],) for row in old if row[3] is None and row[2] < keeps.batches(row[1])]
     if gone:
         tx.run(_FORGET_CALLBACKS, gone)
+        tx.run(_FORGET_ATTEMPTS, gone)
     over = len(old) < item.limit
     item.walks.callback = 0 if over else old[-1][0]
     return len(gone), over
