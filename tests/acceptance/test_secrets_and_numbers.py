@@ -9,7 +9,7 @@ import base64
 import http.client
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from kvitto.core.endpoint import NewEndpoint
 from kvitto.core.ids import new_secret
 from kvitto.settings import load
 from tests.support.server import AccountKeys, ServerProcess
-from tests.support.sink import Received, Reply, Sink
+from tests.support.sink import Reply, Sink
 
 LINK_PASSWORD = "lnkcan77"  # SMPP allows eight characters
 HOOK_TOKEN = "hook-canary-5c1d9e"
@@ -146,18 +146,14 @@ async def keep_secrets(server: ServerProcess, keys: AccountKeys, sink: Sink) -> 
         assert await store.create_endpoint(NewEndpoint(account.id, "odd", "https://127.0.0.1:9/", now, odd)) is not None
 
 
-def _beyond(count: int) -> Callable[[list[Received]], list[Received]]:
-    """What came after the first so many."""
-    return lambda received: received[count:]
-
-
 def wait_until_kept(caller: Caller, sink: Sink) -> None:
     """The server has seen what is kept: posts carry it. Else nothing would be shown below."""
     until = time.monotonic() + 15
     while True:
         before = len(sink.received)
         caller.send(to=NUMBERS[:1], callback_url=sink.url, delivery_report="per_recipient_final")
-        one = sink.wait_for(_beyond(before))[0]
+        sink.wait_for(lambda received, before=before: len(received) > before)  # type: ignore[misc]
+        one = sink.received[before]
         if one.headers.get("x-hook") == SIGNING["header"]:
             break
         assert time.monotonic() < until

@@ -99,7 +99,7 @@ def test_p18_the_stock_library_verifies_what_a_running_server_posts(server_proce
         standardwebhooks.Webhook(new_secret()).verify(one.body, dict(one.headers))
     assert one.headers["webhook-id"].endswith(f"_{one.headers[SEQUENCE.lower()]}")
     at = datetime.fromisoformat(one.headers[EVENT_AT.lower()]).timestamp() * 1000
-    assert began <= at <= SystemClock().now()
+    assert began - 1000 <= at <= SystemClock().now() + 1000, "the server keeps a steadier clock than the machine"
     assert ("x-sinch-webhook-signature" in one.headers) is (dialect == "sinch")
 
 
@@ -128,7 +128,8 @@ def test_p9_the_id_and_the_body_are_the_same_at_each_try(server_process, keys):
     with Sink() as sink:
         sink.answer = lambda path, body: Reply(status=next(refusals, 200))
         send(server_process, keys, "sinch", sink.url)
-        tries = sink.wait_for(lambda received: received if len(received) >= 2 else [], within_s=20)
+        sink.wait_for(lambda received: len(received) >= 2, within_s=20)
+        tries = sink.received
     assert [one.status for one in tries] == [503, 200]
     assert len({one.headers["webhook-id"] for one in tries}) == len({one.body for one in tries}) == 1
     assert len({one.headers["webhook-signature"] for one in tries}) == 2, "each try is signed with its own time"
