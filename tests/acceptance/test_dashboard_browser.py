@@ -102,6 +102,10 @@ def test_a_newcomer_goes_from_the_link_to_a_finished_batch(place: Place):
     expect(timeline).to_contain_text("Callback: delivered", timeout=WITHIN_MS)
     for words in ("Accepted", "written to link simulator", "taken by the SMSC", "Receipt on link simulator"):
         expect(timeline).to_contain_text(words)
+    before = len(place.sink.received)
+    page.get_by_role("link", name="Attempts, send again").last.click()
+    page.get_by_role("button", name="Send again").click()
+    assert place.sink.wait_for(lambda received: len(received) > before)
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/sign-in")
     page.goto("/messages")
