@@ -223,3 +223,15 @@ def serious(page: Page) -> list[str]:
         if one["impact"] in ("serious", "critical")
         for node in one["nodes"]
     ]
+
+
+def test_a_live_page_does_not_keep_the_server_from_stopping(tmp_path: Path):
+    settings = {"simulator.port": 0, "server.stop_s": 10}
+    with ServerProcess(tmp_path, settings=settings, arguments=["--demo"]) as server, browser() as opened:
+        page = opened.new_page()
+        link = server.run_json("user", "passwd", "operator", "--link")["sign_in_path"]
+        sign_in_by(page, f"{server.origin}{link}")
+        with page.expect_request("**/overview/events*"):
+            page.goto(f"{server.origin}/overview")
+        assert server.stop() < 8
+        assert "did not stop in time" not in server.log()

@@ -71,7 +71,7 @@ def shoot(page: Page, name: str, scheme: str, shape: str) -> None:
     page.set_viewport_size({"width": width, "height": height})
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     page.wait_for_timeout(350)
-    full = page.evaluate("Math.min(document.documentElement.scrollHeight, 1500)")
+    full = page.evaluate("Math.min(document.documentElement.scrollHeight, 1100)")
     clip = {"x": 0, "y": 0, "width": width, "height": max(full, 300)}
     page.screenshot(path=IMAGES / f"{name}-{scheme}-{shape}.png", clip=clip, full_page=True)  # type: ignore[arg-type]
 
