@@ -14,6 +14,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from kvitto.core.relay import RELAY_URL
+from tests.support.command import kvitto
 from tests.support.server import AccountKeys, ServerProcess, kvitto_command, reserve_port
 from tests.support.sink import Reply, Sink
 
@@ -28,7 +29,7 @@ def server(tmp_path: Path, watch) -> ServerProcess:
 @pytest.fixture
 def shop(server: ServerProcess) -> AccountKeys:
     keys = server.create_account("shop")
-    server.run_json("account", "set", "shop", f"callback_url={RELAY_URL}")
+    command(server, "account", "set", "shop", f"callback_url={RELAY_URL}")
     return keys
 
 
@@ -70,10 +71,16 @@ def listening(server: ServerProcess, target: str, *words: str) -> Iterator[Liste
         assert listener.stop() == 130
 
 
+def command(server: ServerProcess, *words: str, code: int = 0) -> Any:
+    """What a command prints as JSON, run in this process: most of a command's time is its start."""
+    with pytest.MonkeyPatch.context() as patch:
+        done = kvitto(*words, "--json", data=server.data_dir, monkeypatch=patch)
+    assert done.code == code, done.out + done.err
+    return done.json
+
+
 def trigger(server: ServerProcess, *words: str, code: int = 0) -> list[dict[str, Any]]:
-    done = server.run_cli("trigger", *words, "--account", "shop", "--json")
-    assert done.returncode == code, done.stdout + done.stderr
-    return list(json.loads(done.stdout))
+    return list(command(server, "trigger", *words, "--account", "shop", code=code))
 
 
 def test_a_triggered_delivery_reaches_the_local_program_signed_and_octet_for_octet(server, shop, local):
@@ -169,7 +176,7 @@ def test_what_waited_while_nobody_listened_comes_with_a_replay(server, shop, loc
     assert all(one["state"] == "pending" for one in followed)
     endpoint = followed[0]["endpoint"]
     with listening(server, local.url, "--token", shop.api_token):
-        done = server.run_json("callback", "replay", "--endpoint", endpoint, "--since", "2020-01-01T00:00:00Z")
+        done = command(server, "callback", "replay", "--endpoint", endpoint, "--since", "2020-01-01T00:00:00Z")
         local.wait_for(lambda requests: len(requests) >= 1)
     assert (done["state"], done["progress"]) == ("done", 1.0)
     assert done["replayed"] + done["skipped"] == len(followed)
@@ -181,11 +188,11 @@ def test_p14_the_same_replay_run_again_makes_no_second_attempt(server, shop):
             trigger(server, "delivered", "--url", sink.url)
         first = len(sink.received)
         words = ("callback", "replay", "--account", "shop", "--since", "2020-01-01T00:00:00Z", "--status", "done")
-        done = server.run_json(*words)
+        done = command(server, *words)
         assert done["replayed"] == first
         sink.wait_for(lambda requests: len(requests) >= 2 * first)
-        assert server.run_json(*words)["id"] == done["id"]
-        assert server.run_json(*words, "--again")["id"] != done["id"]
+        assert command(server, *words)["id"] == done["id"]
+        assert command(server, *words, "--again")["id"] != done["id"]
         sink.wait_for(lambda requests: len(requests) >= 3 * first)
         time.sleep(0.3)
         assert len(sink.received) == 3 * first
@@ -204,10 +211,10 @@ def test_p14_an_interrupted_replay_goes_on_and_the_same_command_follows_it(serve
         _, complaint = process.communicate(timeout=10)
         assert process.returncode == 130
         assert "goes on in the server" in complaint
-        done = server.run_json(*words)
+        done = command(server, *words)
         assert (done["state"], done["replayed"]) == ("done", first)
         sink.wait_for(lambda requests: len(requests) >= 2 * first)
-    assert len(server.run_json("callback", "list", "--account", "shop")) == first
+    assert len(command(server, "callback", "list", "--account", "shop")) == first
 
 
 def raw_request(one: Any) -> bytes:

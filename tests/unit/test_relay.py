@@ -168,3 +168,12 @@ async def test_a_quiet_stream_says_that_it_stands():
     bench = Bench(ping_s=0.005)
     stream = await bench.listen()
     assert await anext(stream) is None
+
+
+async def test_listeners_are_bounded_for_each_account():
+    bench = Bench()
+    streams = [await bench.listen(f"rl_{number}") for number in range(8)]
+    assert not bench.relay.has_room("A")
+    assert bench.relay.has_room("B")
+    await streams.pop().aclose()
+    assert bench.relay.has_room("A")

@@ -30,6 +30,10 @@ Owner = Callable[[PostRequest], Account | None]
 KEPT_BODY_BYTES: Final = 4096
 """Of an answer's body, as from ``callbacks.post.PostLimits``."""
 
+MOST_OF_ACCOUNT: Final = 8
+MOST: Final = 1000
+"""Streams at once, of one account and of all; each costs a connection and a few KiB."""
+
 _RETRY_AFTER: Final = "retry-after"
 
 
@@ -74,13 +78,17 @@ class Relay:
         self._clock = clock
         self._agent = ("User-Agent", user_agent)
         self._ping_s = ping_s
-        self._listeners: list[_Listener] = []
+        self._listeners: dict[str, list[_Listener]] = {}  # by account, who came last at the end
         self._numbers = count(1)
 
     @property
     def listening(self) -> int:
         """How many streams are open."""
-        return len(self._listeners)
+        return sum(map(len, self._listeners.values()))
+
+    def has_room(self, account_id: str) -> bool:
+        """See ``core.relay.RelayDesk.has_room``."""
+        return len(self._listeners.get(account_id, ())) < MOST_OF_ACCOUNT and self.listening < MOST
 
     def start(self, request: PostRequest, on_done: OnDone) -> None:
         """Hand the post to who listens for it, else to the HTTP client."""
@@ -94,8 +102,8 @@ class Relay:
 
     def _who(self, account: Account, url: str) -> _Listener | None:
         usual = url == account.callback_url or url.startswith(RELAY_URL)
-        for listener in reversed(self._listeners):
-            if listener.account_id == account.id and (usual or listener.everything):
+        for listener in reversed(self._listeners.get(account.id, ())):
+            if usual or listener.everything:
                 return listener
         return None
 
@@ -112,7 +120,7 @@ class Relay:
     async def listen(self, account_id: str, relay: str, *, everything: bool) -> AsyncIterator[RelayedPost | None]:
         """See ``core.relay.RelayDesk.listen``. Listening begins with the first step and ends when it is closed."""
         listener = _Listener(account_id, relay, everything)
-        self._listeners.append(listener)
+        self._listeners.setdefault(account_id, []).append(listener)
         try:
             yield None
             while True:
@@ -131,8 +139,8 @@ class Relay:
 
     def answer(self, account_id: str, relay: str, post: str, answer: RelayedAnswer) -> bool:
         """See ``core.relay.RelayDesk.answer``."""
-        for listener in self._listeners:
-            if listener.name == relay and listener.account_id == account_id:
+        for listener in self._listeners.get(account_id, ()):
+            if listener.name == relay:
                 waiting = listener.waiting.pop(post, None)
                 if waiting is not None:
                     self._finish(waiting, answer)
@@ -155,8 +163,9 @@ class Relay:
             )
 
     def _leave(self, listener: _Listener, failure: PostFailure, detail: str) -> None:
-        if listener in self._listeners:
-            self._listeners.remove(listener)
+        others = [one for one in self._listeners.pop(listener.account_id, ()) if one is not listener]
+        if others:
+            self._listeners[listener.account_id] = others
         left, listener.waiting = listener.waiting, {}
         for waiting in left.values():
             self._fail(waiting, failure, detail)
@@ -174,7 +183,7 @@ class Relay:
 
     async def stop(self) -> None:
         """End all streams; what is in a listener's hand is tried again after the next start."""
-        for listener in list(self._listeners):
+        for listener in [one for listeners in self._listeners.values() for one in listeners]:
             self._leave(listener, PostFailure.STOPPED, "stopped before the answer")
             listener.queue.put_nowait(None)
 

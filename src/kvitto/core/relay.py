@@ -42,6 +42,9 @@ class RelayedAnswer(NamedTuple):
 class RelayDesk(Protocol):
     """Who hands callbacks to listeners."""
 
+    def has_room(self, account_id: str) -> bool:
+        """Whether one more may listen for this account."""
+
     def listen(self, account_id: str, relay: str, *, everything: bool) -> AsyncIterator[RelayedPost | None]:
         """Yield the callbacks of an account while somebody takes them; None after ``PING_S`` without any.
 

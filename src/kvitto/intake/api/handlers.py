@@ -288,6 +288,8 @@ class Handlers:
         """A stream of callbacks."""
         if ask.call.method == "HEAD":
             return Response(200, b"", NDJSON)
+        if not self._parts.relay.has_room(ask.account.id):
+            raise Refusal("throttled", "too many listeners", field="relay", headers=(("Retry-After", "5"),))
         stream = lines(self._parts.relay, ask.account, f"rl_{new_nonce()}", ask.query.all)
         return Response(200, b"", NDJSON, (("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")), stream)
 

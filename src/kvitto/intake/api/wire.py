@@ -7,7 +7,6 @@ are refused: a mistyped filter must not list everything. Must not know: where va
 
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 __all__ = [
@@ -382,8 +381,3 @@ class NoticePageOut(Struct):
 
     notices: list[NoticeOut]
     next: str | None
-
-
-def encode(value: Struct) -> bytes:
-    """JSON."""
-    return msgspec.json.encode(value)
