@@ -25,7 +25,9 @@ from alembic.script import ScriptDirectory
 
 from kvitto import __version__
 from kvitto.callbacks.outbox import Outbox, OutboxLimits
-from kvitto.callbacks.post import CallbackClient, PostLimits
+from kvitto.callbacks.post import CallbackClient, PostLimits, PostRequest
+from kvitto.callbacks.relay import Relay
+from kvitto.callbacks.sample import Sampler, setting_problem
 from kvitto.core.clock import Clock, SteadyClock
 from kvitto.core.errors import Refused, SettingsError, SettingsProblem, StoreUnavailable
 from kvitto.core.ids import IdMaker
@@ -49,6 +51,8 @@ from kvitto.dispatch.dispatcher import Dispatcher, LinkUnusable
 from kvitto.dispatch.link import BindStyle, LinkConfig, TlsOptions
 from kvitto.dispatch.routes import ANY_LINK, RouteRule, Routes
 from kvitto.intake.admit import RouteFor
+from kvitto.intake.api import Api, Parts
+from kvitto.intake.api import openapi as kvitto_openapi
 from kvitto.intake.auth import Authenticator, hash_secret, mint_account
 from kvitto.intake.desk import Desk, told_by
 from kvitto.intake.doors import Doors
@@ -81,22 +85,27 @@ from kvitto.store.verbs.accounts import SETTABLE
 from kvitto.telemetry import get_logger
 
 __all__ = [
+    "USER_AGENT",
     "App",
     "DemoKeys",
+    "callback_client",
     "database_url",
     "demo_account",
+    "dialects_of",
     "link_config",
     "migrate",
     "open_books",
     "read_numbering_table",
     "read_price_list",
     "route_rules",
+    "sampler",
 ]
 
 NODE: Final = "main"
 """The name under which a server claims work: the same after a restart, so that it takes back what it had."""
 DATABASE_FILE: Final = "kvitto.db"
 DEMO_FILE: Final = "demo.json"
+USER_AGENT: Final = f"Kvitto/{__version__}"
 SIMULATOR_LINK: Final = "simulator"
 FIRST_USER: Final = "operator"
 LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
@@ -256,6 +265,26 @@ def infobip_dialect(
     )
 
 
+def dialects_of(
+    settings: Settings, numbering: Numbering | None = None, pricing: Pricing | None = None
+) -> tuple[Dialect, ...]:
+    """Return every dialect, as set."""
+    return (SinchDialect(), infobip_dialect(settings, numbering, pricing), NinebitsDialect())
+
+
+def callback_client(settings: Settings, clock: Clock) -> CallbackClient:
+    """Return an HTTP client for callbacks, within the settings' bounds."""
+    wanted = settings.callbacks
+    limits = PostLimits(connect_timeout_s=wanted.connect_s, read_bytes=wanted.response_limit_bytes)
+    return CallbackClient(clock=clock, limits=limits, user_agent=USER_AGENT)
+
+
+def sampler(settings: Settings, clock: Clock, client: CallbackClient) -> Sampler:
+    """Return what posts one signed sample."""
+    dialects = {dialect.name: dialect for dialect in dialects_of(settings)}
+    return Sampler(client, dialects, clock, allow_private=settings.callbacks.allow_private)
+
+
 def _http_limits(settings: Settings) -> HttpLimits:
     http = settings.http
     return HttpLimits(
@@ -337,11 +366,7 @@ class App:
         self._ids = IdMaker(self._clock)
         self.numbering = read_numbering_table(settings)
         self.pricing = read_price_list(settings)
-        self._dialects: tuple[Dialect, ...] = (
-            SinchDialect(),
-            infobip_dialect(settings, self.numbering, self.pricing),
-            NinebitsDialect(),
-        )
+        self._dialects: tuple[Dialect, ...] = dialects_of(settings, self.numbering, self.pricing)
         self._lock: IO[str] | None = None
         self._store: SqlStore | None = None
         self._dispatcher: Dispatcher | None = None
@@ -349,6 +374,7 @@ class App:
         self._health: Health | None = None
         self._client: CallbackClient | None = None
         self._link_configs: dict[str, LinkConfig] = {}
+        self._relay: Relay | None = None
         self._desk: Desk | None = None
         self._reloader: Reloader | None = None
         self._stops: list[tuple[str, Callable[[], Awaitable[None]]]] = []
@@ -477,15 +503,13 @@ class App:
 
     def _start_callbacks(self, store: Store) -> Outbox:
         wanted, stop_s = self.settings.callbacks, self.settings.server.stop_s
-        client = CallbackClient(
-            clock=self._clock,
-            limits=PostLimits(connect_timeout_s=wanted.connect_s, read_bytes=wanted.response_limit_bytes),
-            user_agent=f"Kvitto/{__version__}",
-        )
+        client = callback_client(self.settings, self._clock)
+        dialects = {dialect.name: dialect for dialect in self._dialects}
+        self._relay = Relay(client, _owner_of, self._clock, user_agent=USER_AGENT)
         outbox = Outbox(
             store,
-            client,
-            {dialect.name: dialect for dialect in self._dialects},
+            self._relay,
+            dialects,
             partial(_account_by_id, store),
             self._clock,
             limits=OutboxLimits(
@@ -530,9 +554,11 @@ class App:
         self._health = Health(store.check, self._troubles)
         self._health.open_on(doors.router)
         open_metrics(doors.router, partial(read_samples, store, dispatcher.status, outbox))
+        self._open_api(store, doors)
         open_docs(
             doors.router,
             {
+                "kvitto": kvitto_openapi.document(),
                 "sinch": sinch_openapi.document(),
                 "infobip": infobip_openapi.document(),
                 "ninebits": ninebits_openapi.document(),
@@ -559,6 +585,8 @@ class App:
         self._stops.append(("http", lambda: server.stop(settings.server.stop_s * 0.3)))
         if dashboard is not None:
             self._stops.append(("dashboard", dashboard.close))
+        if self._relay is not None:
+            self._stops.append(("relay", self._relay.stop))  # before HTTP, whose end would wait for its streams
         _log().info("http.listening", url=self.url)
 
     async def _open_dashboard(self, store: SqlStore, desk: Desk, router: Router) -> Dashboard:
@@ -609,6 +637,18 @@ class App:
             if user is not None and not user.has_password:
                 links[user.name] = await make_link(store.office, user.id, now)
         return links
+
+    def _open_api(self, store: Store, doors: Doors) -> None:
+        """Open ``/kvitto/v1``; its samples have a client of their own, so that no pool is shared with callbacks."""
+        assert self._relay is not None
+        client = callback_client(self.settings, self._clock)
+        self._stops.append(("sampling client", client.stop))
+        parts = Parts(
+            relay=self._relay,
+            sampler=sampler(self.settings, self._clock, client),
+            setting_problem=setting_problem,
+        )
+        Api(store, doors.authenticator, parts).open_on(doors)
 
     # --- other links and routes while it runs -------------------------------------------------------------------------
 
@@ -663,6 +703,12 @@ class App:
         """Links without a bind, for ``/readyz``."""
         links = () if self._dispatcher is None else self._dispatcher.status()
         return {f"links.{link.name}": "no bind stands" for link in links if not link.bound}
+
+
+def _owner_of(request: PostRequest) -> Account | None:
+    """Whose callback the outbox posts."""
+    account = getattr(request, "account", None)
+    return account if isinstance(account, Account) else None
 
 
 async def _account_by_id(store: Store, account_id: str) -> Account | None:

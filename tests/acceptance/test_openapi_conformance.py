@@ -18,8 +18,17 @@ from schemathesis.specs.openapi import checks
 from kvitto.dialects.infobip import openapi as infobip
 from kvitto.dialects.ninebits import openapi as ninebits
 from kvitto.dialects.sinch import openapi as sinch
+from kvitto.intake.api import openapi as kvitto
 
-DOCUMENTS = {"infobip": infobip.document(), "ninebits": ninebits.document(), "sinch": sinch.document()}
+DOCUMENTS = {
+    "infobip": infobip.document(),
+    "ninebits": ninebits.document(),
+    "sinch": sinch.document(),
+    "kvitto": kvitto.document(),
+}
+
+ENDLESS = {"GET /kvitto/v1/relay"}
+"""A stream that stays open: tests/acceptance/test_listen_and_trigger.py reads it."""
 
 HELD_TO = (
     not_a_server_error,
@@ -43,7 +52,7 @@ def operations() -> list[Any]:
         pytest.param(dialect, result.ok(), id=f"{dialect} {result.ok().label}")
         for dialect, document in DOCUMENTS.items()
         for result in schemathesis.openapi.from_dict(document).get_all_operations()
-        if isinstance(result, Ok)
+        if isinstance(result, Ok) and result.ok().label not in ENDLESS
     ]
 
 
@@ -63,6 +72,8 @@ def test_answers_are_as_the_document_says(server, dialect, operation, mode):
         asked += 1
         if "service_plan_id" in (case.path_parameters or {}):
             case.path_parameters["service_plan_id"] = server.service_plan_id
+        if isinstance(case.query, dict) and case.query.get("wait_s"):
+            case.query["wait_s"] = 0  # what it waits for does not come
         case.call_and_validate(base_url=server.origin, headers=credentials(dialect, server), checks=HELD_TO)
 
     hold()

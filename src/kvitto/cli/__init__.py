@@ -11,11 +11,14 @@ from typing import Annotated
 import typer
 
 from kvitto import __version__
-from kvitto.cli import account, config, link, message, receipt, simulate, user
+from kvitto.cli import account, callback, config, endpoint, link, message, receipt, simulate, user
 from kvitto.cli.common import complain, exit_code_of
+from kvitto.cli.listen import listen
 from kvitto.cli.report import report, trace
 from kvitto.cli.send import send
 from kvitto.cli.serve import serve
+from kvitto.cli.trigger import trigger
+from kvitto.cli.verify import verify
 from kvitto.core.errors import KvittoError
 
 __all__ = ["cli", "main"]
@@ -33,6 +36,11 @@ cli.command()(send)
 cli.command()(report)
 cli.command()(trace)
 cli.add_typer(message.commands, name="message")
+cli.add_typer(endpoint.commands, name="endpoint")
+cli.add_typer(callback.commands, name="callback")
+cli.command()(listen)
+cli.command()(trigger)
+cli.command()(verify)
 cli.add_typer(receipt.commands, name="receipt")
 cli.add_typer(link.commands, name="link")
 cli.add_typer(simulate.commands, name="simulate")

@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.model import Account, FeedPage, FrozenAnswer, NewBatch, Once
@@ -29,7 +29,7 @@ from kvitto.intake.exchange import Outcome, Refusal, Reply, Request, Response
 from kvitto.intake.routing import Router, parse_query
 from kvitto.telemetry import get_logger
 
-__all__ = ["MOST_IN_FLIGHT", "Doors"]
+__all__ = ["BAD_KEY", "KEY_CHARACTERS", "KEY_HEADER", "MOST_IN_FLIGHT", "Doors", "Lobby", "is_key", "read_call"]
 
 MOST_IN_FLIGHT: Final = 2_000
 """Requests that may wait for the store at once, the default; about 20 KiB each with their bodies. Above: 429."""
@@ -39,11 +39,25 @@ TOO_LARGE: Final = 413
 KEY_HEADER: Final = "idempotency-key"
 """Ours, in every dialect: sends with the same key are one send (P7)."""
 KEY_CHARACTERS: Final = 255
-_BAD_KEY: Final = Denial(Problem.INVALID_KEY, f"Idempotency-Key: 1 to {KEY_CHARACTERS} visible ASCII characters")
+BAD_KEY: Final = f"Idempotency-Key: 1 to {KEY_CHARACTERS} visible ASCII characters"
+_BAD_KEY: Final = Denial(Problem.INVALID_KEY, BAD_KEY)
 
 _THROTTLED: Final = Denial(Problem.THROTTLED, "too many outstanding requests", retry_after_s=1)
 _INTERNAL: Final = Denial(Problem.INTERNAL)
 _NOT_FOUND: Final = Denial(Problem.NOT_FOUND, "path: unknown")
+
+
+class Lobby(Protocol):
+    """Who words what no route answers, for the paths below a prefix."""
+
+    def match(self, segments: list[str]) -> dict[str, str] | None:
+        """What the path says for the names in the prefix; None when it is another's."""
+
+    def refuse(self, request: Request, params: dict[str, str], denial: Denial, allow: str) -> Outcome:
+        """No route fits: 401 for those without an account, else the denial. ``allow``: the methods that exist."""
+
+    def deny(self, denial: Denial) -> Response:
+        """What the server itself refused."""
 
 
 class Doors:
@@ -63,10 +77,16 @@ class Doors:
         self.most_in_flight = most_in_flight
         self.in_flight = 0
         self.router = Router(not_found=self._not_found, not_allowed=self._not_allowed)
-        self._lobbies = [_Lobby(self, dialect, prefix) for dialect in dialects for prefix in dialect.prefixes]
+        self._lobbies: list[Lobby] = [
+            _Lobby(self, dialect, prefix) for dialect in dialects for prefix in dialect.prefixes
+        ]
         for dialect in dialects:
             for route in dialect.routes:
                 self.router.add(route.method, route.path, _Door(self, dialect, route))
+
+    def add_lobby(self, lobby: Lobby) -> None:
+        """Give an API that is no dialect its word in what no route answers."""
+        self._lobbies.append(lobby)
 
     def handle(self, request: Request) -> Outcome:
         """Answer any request."""
@@ -169,7 +189,7 @@ class _Lobby(_Entrance):
         return params
 
     def refuse(self, request: Request, params: dict[str, str], denial: Denial, allow: str) -> Outcome:
-        call = _call(request, params)
+        call = read_call(request, params)
         try:
             credentials = self._dialect.credentials(call)
         except DialectError as refused:
@@ -199,7 +219,7 @@ class _Door(_Entrance):
     def __call__(self, request: Request, **params: str) -> Outcome:
         """Answer one request, of whose head nothing is known."""
         try:
-            call = _call(request, params)
+            call = read_call(request, params)
             # The head alone speaks for the caller; an open door asks nobody.
             credentials = None if self._route.open else self._dialect.credentials(call._replace(body=b""))
         except DialectError as refused:
@@ -340,7 +360,7 @@ class _Door(_Entrance):
     def _once(self, call: Call, operation: Send) -> Once | Denial:
         """The customer's key (P7), with a fingerprint of everything that was asked under it."""
         key = call.headers[KEY_HEADER]
-        if not 0 < len(key) <= KEY_CHARACTERS or not all("!" <= letter <= "~" for letter in key):
+        if not is_key(key):
             return _BAD_KEY
         asked = hashlib.sha256()
         params, query = sorted(call.params.items()), sorted(call.query.items())
@@ -389,7 +409,13 @@ class _Headers(Mapping[str, str]):
         return len(self._raw)
 
 
-def _call(request: Request, params: Mapping[str, str]) -> Call:
+def is_key(key: str) -> bool:
+    """Whether an ``Idempotency-Key`` can be one."""
+    return 0 < len(key) <= KEY_CHARACTERS and all("!" <= letter <= "~" for letter in key)
+
+
+def read_call(request: Request, params: Mapping[str, str]) -> Call:
+    """Return a request as those who read it see it."""
     headers = request.headers
     media_type = headers.get(b"content-type", b"")
     if b";" in media_type:

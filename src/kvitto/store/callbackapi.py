@@ -7,12 +7,15 @@ Must not know: SQL, HTTP. Next: ``kvitto.store.api``, of which this is a part; `
 """
 
 from asyncio import Future
-from collections.abc import Mapping, Sequence, Set
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from kvitto.core.endpoint import Endpoint, EndpointHealth, EndpointStats, NewEndpoint, OperatorEvent
-from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult
+from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult, FrozenAnswer
 from kvitto.core.record import CallbackFilter, CallbackPage, CallbackView, EventPage, NewReplay, Replay
+
+if TYPE_CHECKING:  # the whole, of which this is a part
+    from kvitto.store.api import AdmissionRefused
 
 __all__ = ["CallbackStore", "CallbackTaker", "EndpointDue", "Want"]
 
@@ -93,6 +96,19 @@ class CallbackStore(Protocol):
     def create_endpoint(self, new: NewEndpoint) -> "Future[Endpoint | None]":
         """Make an endpoint, or give an implicit one its name and settings. None: the name is taken in this account, or
         the origin has a name already.
+        """
+
+    def create_once(
+        self,
+        account_id: str,
+        key: str,
+        fingerprint: str,
+        new: NewEndpoint | NewReplay,
+        freeze: Callable[[Any], FrozenAnswer],
+    ) -> "Future[FrozenAnswer | AdmissionRefused | None]":
+        """As ``create_endpoint`` or ``start_replay``, once for each key within a day (P7): the answer that ``freeze``
+        makes of what was made is kept with it and given again; "key_reused" when something else was asked under the
+        key; None as from ``create_endpoint``.
         """
 
     def set_endpoint(

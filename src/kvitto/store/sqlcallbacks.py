@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from kvitto.core.endpoint import Endpoint, EndpointHealth, EndpointStats, NewEndpoint, OperatorEvent
-from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult
+from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult, FrozenAnswer
 from kvitto.core.record import CallbackFilter, CallbackPage, CallbackView, EventPage, NewReplay, Replay
+from kvitto.store.api import AdmissionRefused
 from kvitto.store.callbackapi import CallbackTaker, EndpointDue, Want
 from kvitto.store.commits import Commits, Verb
 from kvitto.store.sealing import Seal
-from kvitto.store.verbs import callbacks, endpoints, record, replays
+from kvitto.store.verbs import callbacks, endpoints, once, record, replays
 from kvitto.store.verbs.reconciliation import events_after
 
 __all__ = ["SqlCallbacks", "mapped"]
@@ -25,6 +26,7 @@ _ROTATE_ACCOUNT: Final = Verb("rotate_callback_secret", 15, endpoints.rotate_acc
 _CREATE: Final = Verb("create_endpoint", 16, endpoints.create_endpoints)
 _CHANGE: Final = Verb("set_endpoint", 17, endpoints.change_endpoints)
 _ROTATE: Final = Verb("rotate_endpoint_secret", 18, endpoints.rotate_endpoint_secrets)
+_CREATE_ONCE: Final = Verb("create_once", 19, once.create_once)
 _ATTEMPTS: Final = Verb("record_attempts", 50, callbacks.record_attempts)
 _SEEN: Final = Verb("record_endpoints", 54, endpoints.record_endpoints)
 _SWITCH: Final = Verb("switch_endpoint", 55, endpoints.switch_endpoints)
@@ -115,6 +117,20 @@ class SqlCallbacks:
         """See ``CallbackStore.create_endpoint``; secrets are sealed here."""
         sealed = new._replace(settings=self._sealed(new.settings))
         return mapped(self.commits.put(_CREATE, sealed), self._endpoint)
+
+    def create_once(
+        self,
+        account_id: str,
+        key: str,
+        fingerprint: str,
+        new: NewEndpoint | NewReplay,
+        freeze: Callable[[Any], FrozenAnswer],
+    ) -> "asyncio.Future[FrozenAnswer | AdmissionRefused | None]":
+        """See ``CallbackStore.create_once``; secrets are sealed here."""
+        if isinstance(new, NewEndpoint):
+            new = new._replace(settings=self._sealed(new.settings))
+        creation = once.Creation(account_id, key, fingerprint, new, self._endpoint, freeze)
+        return self.commits.put(_CREATE_ONCE, creation)
 
     def set_endpoint(
         self, account_id: str | None, endpoint: int, changes: Mapping[str, object], now: int

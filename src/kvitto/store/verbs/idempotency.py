@@ -15,7 +15,7 @@ from kvitto.store import schema as t
 from kvitto.store.api import AdmissionRefused
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 
-__all__ = ["KEPT_MS", "Keys"]
+__all__ = ["KEPT_MS", "Keys", "keep_answer", "recall_answer"]
 
 KEPT_MS: Final = 86_400_000
 """How long a key is remembered: 24 h."""
@@ -118,6 +118,25 @@ class Keys:
         if self._rows:
             self._tx.run(_INSERT, self._rows)
             self._tx.run(_CLEAR, before=self._now - KEPT_MS)
+
+
+def recall_answer(
+    tx: Tx, account_id: str, key: str, fingerprint: str, now: int
+) -> FrozenAnswer | AdmissionRefused | None:
+    """What was answered to something else than a send under this key; None: nothing, or it is over and forgotten."""
+    for row in tx.run(_KEYS, [(account_id, key)]):
+        if row[3] > now - KEPT_MS:
+            return _frozen(row) if row[2] == fingerprint else AdmissionRefused("key_reused")
+        tx.run(_REPLACE, [(account_id, key)])
+    return None
+
+
+def keep_answer(tx: Tx, account_id: str, key: str, fingerprint: str, answer: FrozenAnswer, now: int) -> None:
+    """Keep the answer to something else than a send, and clear a little of what is over."""
+    headers = msgspec.json.encode(answer.headers).decode()
+    head = (account_id, key, fingerprint, now, answer.status)
+    tx.run(_INSERT, [(*head, answer.content_type, headers, answer.body.decode())])
+    tx.run(_CLEAR, before=now - KEPT_MS)
 
 
 def _frozen(row: Sequence[Any]) -> FrozenAnswer:
