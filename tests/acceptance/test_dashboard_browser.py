@@ -225,10 +225,10 @@ def serious(page: Page) -> list[str]:
     ]
 
 
-def test_a_live_page_does_not_keep_the_server_from_stopping(tmp_path: Path):
+def test_a_live_page_does_not_keep_the_server_from_stopping(place: Place, tmp_path: Path):
     settings = {"simulator.port": 0, "server.stop_s": 10}
-    with ServerProcess(tmp_path, settings=settings, arguments=["--demo"]) as server, browser() as opened:
-        page = opened.new_page()
+    with ServerProcess(tmp_path, settings=settings, arguments=["--demo"]) as server:
+        page = place.opened.new_page()
         link = server.run_json("user", "passwd", "operator", "--link")["sign_in_path"]
         sign_in_by(page, f"{server.origin}{link}")
         with page.expect_request("**/overview/events*"):
