@@ -699,6 +699,21 @@ def test_r25_a_templates_groups_win_and_labels_fill_the_rest():
     assert (receipt.text_id, receipt.status, receipt.err) == ("22", Status.DELIVERED, "005")
 
 
+def test_r19_words_in_what_a_template_calls_the_text_are_no_fields():
+    rules = LinkRules(template=re.compile(r"^(?P<id>[^,]+),(?P<stat>[^,]+),(?P<text>.*)$"))
+    receipt = read("8f3,DELIVRD,Hi err:027 done date:2603091405 sub:009,dlvrd:001", rules)
+    assert (receipt.text_id, receipt.status, receipt.err, receipt.done_at) == ("8f3", Status.DELIVERED, None, None)
+    assert (receipt.sub, receipt.dlvrd) == (None, None)
+    assert receipt.text == "Hi err:027 done date:2603091405 sub:009,dlvrd:001"
+
+
+def test_r25_labels_around_a_templates_text_are_read():
+    rules = LinkRules(template=re.compile(r'"(?P<text>[^"]*)"'))
+    receipt = read('id:7 stat:DELIVRD msg:"err:5 stat:UNDELIV" err:003', rules)
+    assert (receipt.text_id, receipt.status, receipt.err) == ("7", Status.DELIVERED, "003")
+    assert receipt.text == "err:5 stat:UNDELIV"
+
+
 def test_r25_without_a_hit_of_the_template_labels_are_read():
     assert read(STANDARD, LinkRules(template=COMMAS)).text_id == "0123456789"
 
