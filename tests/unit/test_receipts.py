@@ -204,6 +204,11 @@ def test_r15_tlv_id_with_a_state_is_a_receipt_whatever_the_flags(esm_class):
     assert isinstance(parse(b"hi", esm_class=esm_class, tlvs={STATE_TAG: b"\x02"}), NotReceipt)
 
 
+@pytest.mark.parametrize("esm_class", [0x0C, 0x18, 0x1B, 0x1C])
+def test_r14_other_kinds_than_an_ordinary_message_are_not_told_by_their_text(esm_class):
+    assert isinstance(parse(STANDARD, esm_class=esm_class), Receipt if esm_class & 0x04 else NotReceipt)
+
+
 @pytest.mark.parametrize("esm_class", [0x08, 0x10])
 @pytest.mark.parametrize(
     ("text", "tlvs", "is_receipt"),
