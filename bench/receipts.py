@@ -1,6 +1,6 @@
 """``make bench-receipts``: the receipt storm (R60): an SMSC hands over 100 000 old receipts over one bind.
 
-    python -m bench.receipts [--receipts 100000] [--messages 10000,5000000] [--window 100] [--notify none] [--[no-]stages]
+    python -m bench.receipts [--receipts 100000] [--messages 10000,5000000] [--notify none] [--[no-]stages] ...
 
 Each run fills a store with ``--messages`` finished messages and with ``--receipts`` that wait for theirs
 (``bench.filler``), starts the real server on it, and lets ``bench.handover`` loose. Submits go on over the same bind
