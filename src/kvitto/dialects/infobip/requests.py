@@ -194,7 +194,9 @@ _WORDS_OF_QUERY: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
 
 def _text_of_query(call: Call) -> TextIn:
     query = call.query
-    refuse_nul("", dict(query))
+    for name, values in query.items():
+        for value in values:
+            refuse_nul(name, value)
 
     def last(name: str) -> str | None:
         values = query.get(name)
