@@ -491,7 +491,7 @@ class SqlStore(SqlCallbacks):
             taken = await self.commits.put(_TAKE, feed.Wanted(account_id, limit, now), min(limit, 1000))
             if taken.handing is None:
                 return FeedPage([])
-            return await self._hand(taken)
+            return await self._hand(taken, filter)
         # Who else reads may be faster: what is left of a selection is taken, and the next one is made below it.
         while True:
             seqs, _ = await self._read(feed.find_unread, account_id, filter, limit)
@@ -500,12 +500,13 @@ class SqlStore(SqlCallbacks):
             wanted = feed.Wanted(account_id, limit, now, tuple(seqs))
             taken = await self.commits.put(_TAKE, wanted, min(len(seqs), 1000))
             if taken.handing is not None:
-                return await self._hand(taken)
+                return await self._hand(taken, filter)
 
-    async def _hand(self, taken: "feed.Taken") -> FeedPage:
+    async def _hand(self, taken: "feed.Taken", filter: FeedFilter) -> FeedPage:
         """Read what was taken; it is unread again when it cannot be read."""
         try:
-            views = await self._read(feed.views_of, [message_id for _, message_id in taken.rows])
+            ids = [message_id for _, message_id in taken.rows]
+            views = await self._read(feed.views_of, ids, first_final=filter.first_final)
         except BaseException:
             if taken.handing is not None:
                 self.release_reports(taken.handing)

@@ -791,6 +791,7 @@ class Changes:
         rows: list[tuple[Any, ...]] = []
         of_parts: list[tuple[Any, ...]] = []
         ends: list[tuple[str, int, str]] = []
+        corrections: list[tuple[str, int, str]] = []
         due: list[_Telling] = []
         for seq, (loaded, view, tell) in zip(self._tx.new_ids(len(self._events)), self._events, strict=True):
             error = view.error
@@ -813,7 +814,8 @@ class Changes:
             if loaded.decided_by:
                 of_parts.append((*rows.pop(), loaded.decided_by))
             if view.status in FINAL and (loaded.feed, tell) in unread.ENTERS:
-                ends.append((view.account_id, seq, view.id))
+                corrects = view.id in self._firsts and Note.LATE in view.notes
+                (corrections if corrects else ends).append((view.account_id, seq, view.id))
             if tell:
                 due.append((seq, view, loaded, TELLS_MESSAGE))
         if rows:
@@ -822,6 +824,8 @@ class Changes:
             self._tx.run(_INSERT_PART_EVENTS, of_parts)
         if ends:
             unread.enter(self._tx, ends)
+        if corrections:
+            unread.correct(self._tx, corrections)
         if due:
             self._write_callbacks(due)
 
