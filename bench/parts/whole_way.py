@@ -20,6 +20,7 @@ import cProfile
 import pstats
 import re
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -169,6 +170,10 @@ def _by_calls(options: argparse.Namespace, directory: Path) -> None:
     print()
     for function, calls in functions.most_common(FUNCTIONS):
         print(f"{calls / messages:9.2f}  {function}")
+    if options.keep:
+        kept = Path(tempfile.mkdtemp(prefix="kvitto-calls-")) / "profile"
+        shutil.copy(out, kept)
+        print(f"the profile is {kept}")
 
 
 def _room(path: str) -> str:

@@ -10,10 +10,11 @@ Must not know: what the statements mean. Next: ``kvitto.store.commits``.
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
 from kvitto.core.errors import StoreUnavailable
-from kvitto.core.model import CallbackState, ContentKind, Notify, ReceiptOutcome
+from kvitto.core.model import CallbackState, ContentKind, Feed, Notify, ReceiptOutcome
 from kvitto.core.status import ErrorSource, PartState, Reason, Status
 from kvitto.store.statements import CHUNK, ROWS_MARK, SIZES, Compiled, Row, Statement, compile_for
 
@@ -48,14 +49,12 @@ _TRANSIENT: Final = (
 )
 
 
-def _nothing(_: object) -> None:
-    """NULL is NULL; see below."""
-
-
 # A value that is not exactly an int or a str makes sqlite3 search for an adapter, and to find none costs three times as
-# much as to bind it: for NULL, which most values are, and for every word of an enum.
-sqlite3.register_adapter(type(None), _nothing)
-for _words in (Status, Reason, ErrorSource, PartState, Notify, ContentKind, ReceiptOutcome, CallbackState):
+# much as to bind it: for NULL, which most values are, and for every word of an enum. NULL stays NULL; asking an empty
+# dictionary says so without a call of Python's.
+_NOTHING: Final[dict[None, None]] = {}
+sqlite3.register_adapter(type(None), _NOTHING.get)
+for _words in (Status, Reason, ErrorSource, PartState, Notify, ContentKind, ReceiptOutcome, CallbackState, Feed):
     sqlite3.register_adapter(_words, str)
 
 
@@ -90,13 +89,10 @@ class SqliteTx:
         step = len(rows) if compiled.whole else CHUNK
         for start in range(0, len(rows), step or 1):
             chunk = rows[start : start + step]
-            given = values[: compiled.rows_at]
-            for row in chunk:
-                given.extend(row)
-            size = _SIZE_FOR[len(chunk)] if len(chunk) <= CHUNK else 1 << (len(chunk) - 1).bit_length()
-            if size > len(chunk):
-                given.extend([None] * (compiled.width * (size - len(chunk))))
-            given.extend(values[compiled.rows_at :])
+            count = len(chunk)
+            size = _SIZE_FOR[count] if count <= CHUNK else 1 << (count - 1).bit_length()
+            filling = [None] * (compiled.width * (size - count))
+            given = [*values[: compiled.rows_at], *chain.from_iterable(chunk), *filling, *values[compiled.rows_at :]]
             result.extend(self._call(compiled, self._sized(compiled, size), given))
         return result
 
