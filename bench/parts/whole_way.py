@@ -114,7 +114,9 @@ def _by_instructions(options: argparse.Namespace, directory: Path) -> None:
 
 
 def _control(pid: int, *words: str) -> None:
-    subprocess.run(["callgrind_control", *words, str(pid)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        ["callgrind_control", *words, str(pid)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 def _read_costs(path: Path) -> tuple[Counter[str], Counter[str]]:

@@ -125,6 +125,12 @@ def _postgres_rows(columns: Mapping[str, Kind]) -> FromClause:
     return func.unnest(*arrays).table_valued(*typed).render_derived(name="r")
 
 
+_FIRST_JOIN: Final = ") AS r JOIN "
+_FIRST_CROSS_JOIN: Final = ") AS r CROSS JOIN "
+"""To SQLite the same, but that the rows given come first, which is meant, and are read as they are needed. Before a plain
+JOIN it puts them into a table of its own, which costs what six rows cost.
+"""
+
 _DIALECTS: Final[dict[str, Dialect]] = {"sqlite": sqlite.dialect(paramstyle="qmark"), "postgresql": asyncpg_dialect()}  # type: ignore[no-untyped-call]
 
 
@@ -146,6 +152,8 @@ def compile_for(database: str, statement: Statement) -> Compiled:
         else:
             plan.append((Slot.VALUE, compiled.params[name]))
     sql = str(compiled)
+    if database == "sqlite":
+        sql = sql.replace(_FIRST_JOIN, _FIRST_CROSS_JOIN)
     rows_at = sql[: sql.index(ROWS_MARK)].count("?") if ROWS_MARK in sql else None
     returns = isinstance(element, SelectBase) or bool(getattr(element, "_returning", ()))
     return Compiled(sql, tuple(plan), returns, rows_at, len(statement.columns), statement.whole)
