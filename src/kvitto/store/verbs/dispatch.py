@@ -16,7 +16,7 @@ from kvitto.core.window import next_opening
 from kvitto.store import schema as t
 from kvitto.store.api import SubmitAnswer, SubmitFate
 from kvitto.store.commits import Scope
-from kvitto.store.statements import Int, Statement, Str, Tx
+from kvitto.store.statements import Each, Int, Statement, Str, Tx
 from kvitto.store.verbs.changes import (
     SET_STATES,
     Changes,
@@ -105,7 +105,7 @@ _DUE: Final = Statement(
         .with_for_update(of=t.message, skip_locked=True)
     )
 )
-_LEAVE_QUEUE: Final = Statement(
+_LEAVE_QUEUE: Final = Each(
     lambda r: (
         update(t.message)
         .values(due_at=None, attempts=t.message.c.attempts + 1, reason=str(Reason.IN_FLIGHT))
@@ -266,7 +266,7 @@ _MESSAGES_OF_PARTS: Final = Statement(
     id=Str,
     no=Int,
 )
-_TAKE_LONE_PARTS: Final = Statement(
+_TAKE_LONE_PARTS: Final = Each(
     lambda r: (
         update(t.part)
         .values(state=str(PartState.ACCEPTED), smsc_message_id=r.c.smsc_id, folded_id=r.c.folded, answered_at=r.c.at)
@@ -330,7 +330,7 @@ _PLAIN: Final = Statement(
     ),
     id=Str,
 )
-_DISPATCH_PLAIN: Final = Statement(
+_DISPATCH_PLAIN: Final = Each(
     lambda r: (
         update(t.message)
         .values(status=str(Status.DISPATCHED), reason=str(Reason.ACCEPTED), since_at=r.c.at)
