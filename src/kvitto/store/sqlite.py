@@ -18,7 +18,7 @@ from kvitto.core.model import CallbackState, ContentKind, Feed, Notify, ReceiptO
 from kvitto.core.status import ErrorSource, PartState, Reason, Status
 from kvitto.store.statements import CHUNK, ROWS_MARK, SIZES, Compiled, Row, RowByRow, Statement, compile_for
 
-__all__ = ["SqliteDatabase", "SqliteTx"]
+__all__ = ["FEW_ROWS", "SqliteDatabase", "SqliteTx"]
 
 BUSY_S: Final = 10.0
 """How long to wait for another process that is writing; its transactions are short."""
