@@ -42,6 +42,10 @@ WITHIN_S: Final = 600.0
 INSIDE: Final = "--inside"
 FUNCTIONS: Final = 70
 LIBRARIES: Final = 8
+IDLE_S: Final = 5.0
+"""How long the server is watched when all is done: what it does by the second costs a message the more, the slower the
+run is, and is taken off.
+"""
 _DIGITS: Final = tuple("0123456789+-*")
 _NAMED: Final = re.compile(r"(c?)(ob|fn)=(\(\d+\)) ?(.*)")
 _ROOM: Final = re.compile(r"/kvitto/(\w+(?:/\w+)*)\.py")
@@ -96,17 +100,25 @@ def _by_instructions(options: argparse.Namespace, directory: Path) -> None:
     wrapper = ("valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", "--quiet")
     with running(options, chosen(options, "a"), wrapper) as run:
         pid = run.server.pid  # valgrind becomes what it runs
-        messages, transactions = _counted(options, run, lambda: _control(pid, "-i", "on"))
+        began: list[float] = []
+
+        def begin() -> None:
+            _control(pid, "-i", "on")
+            began.append(time.monotonic())
+
+        messages, transactions = _counted(options, run, begin)
+        ran_s = time.monotonic() - began[0]
+        _control(pid, "-d")
+        time.sleep(IDLE_S)
         _control(pid, "-d")
         run.server.kill()
-    libraries: Counter[str] = Counter()
-    functions: Counter[str] = Counter()
-    for path in sorted(directory.glob("callgrind.out*")):
-        of_libraries, of_functions = _read_costs(path)
-        libraries.update(of_libraries)
-        functions.update(of_functions)
+    libraries, functions = _read_costs(Path(f"{out}.1"))
+    idle = _read_costs(Path(f"{out}.2"))[0].total() / IDLE_S * ran_s
     print(f"{messages} messages, {transactions:.3f} transactions a message")
     print(f"instructions a message: {libraries.total() / messages:,.0f}")
+    print(
+        f"without what it does by the second, and did for {ran_s:.0f} s: {(libraries.total() - idle) / messages:,.0f}"
+    )
     for costs, most in ((libraries, LIBRARIES), (functions, FUNCTIONS)):
         print()
         for name, cost in costs.most_common(most):
