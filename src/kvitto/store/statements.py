@@ -82,6 +82,8 @@ class Whole(Statement):
 class Each(Statement):
     """An UPDATE of one row of a table for each row given, and nothing but that: it may be run row by row.
 
+    It returns nothing; one that would is refused when it is compiled (TypeError).
+
     ``build`` then gets parameters in the place of the columns of ``r``, which it takes as attributes.
     """
 
@@ -181,6 +183,8 @@ def compile_for(database: str, statement: Statement) -> Compiled:
         sql = sql.replace(_FIRST_JOIN, _FIRST_CROSS_JOIN)
     rows_at = sql[: sql.index(ROWS_MARK)].count("?") if ROWS_MARK in sql else None
     returns = isinstance(element, SelectBase) or bool(getattr(element, "_returning", ()))
+    if returns and isinstance(statement, Each):
+        raise TypeError("an Each returns no rows: make it a Statement")
     each = _row_by_row(statement) if database == "sqlite" and isinstance(statement, Each) else None
     return Compiled(sql, tuple(plan), returns, rows_at, len(statement.columns), statement.whole, each)
 

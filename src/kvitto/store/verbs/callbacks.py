@@ -18,7 +18,7 @@ from kvitto.core.status import FINAL, Note
 from kvitto.store import schema as t
 from kvitto.store.callbackapi import EndpointDue, Want
 from kvitto.store.commits import Scope
-from kvitto.store.statements import Each, Int, Statement, Str, Tx
+from kvitto.store.statements import Int, Statement, Str, Tx
 from kvitto.store.verbs.changes import (
     KIND,
     LEASE_MS,
@@ -289,7 +289,7 @@ def _reports(tx: Tx, wanted: dict[str, bool]) -> dict[str, BatchReport]:
     return reports
 
 
-_RECORD: Final = Each(
+_RECORD: Final = Statement(
     lambda r: (
         update(t.callback)
         .values(
