@@ -114,6 +114,32 @@ async def test_p15_a_change_is_outrun_once_a_later_one_has_been_told(house: Hous
     assert (again.id, again.outrun) == (dispatched.id, True)
 
 
+async def test_p14_what_somebody_asks_for_again_is_neither_overtaken_nor_outrun(house: House):
+    (message,) = await house.dispatch(notify=Notify.CHANGES)
+    await house.finish(dispatched := await house.callbacks())
+    await house.receipt_for(message)
+    await house.finish(delivered := await house.callbacks())
+    house.clock.advance(5)
+    assert await house.store.resend_callback(house.account.id, dispatched[0].id, house.now) is True
+    (again,) = await house.callbacks()
+    assert (again.id, again.again, again.overtaken, again.outrun) == (dispatched[0].id, True, False, False)
+    at = house.now + 5_000
+    failed = CallbackResult(again.id, CallbackState.PENDING, house.now, at, house.now, 500, "HTTP 500", 3)
+    await house.store.record_attempts([failed])
+    house.clock.advance(5)
+    (retried,) = await house.callbacks()
+    assert (retried.id, retried.again, retried.outrun) == (again.id, True, False), "so are its retries"
+    await house.finish([retried])
+    house.clock.advance(5)
+    await house.store.start_replay(NewReplay(CallbackFilter(account_id=house.account.id), 50.0, house.now))
+    await house.store.step_replays(house.now)
+    told = await house.callbacks()
+    assert [(one.id, one.overtaken, one.outrun) for one in told] == [
+        (dispatched[0].id, False, False),
+        (delivered[0].id, False, False),
+    ]
+
+
 # --- endpoints
 
 
@@ -310,6 +336,19 @@ async def test_changes_that_a_batch_asked_for_are_read_here_though_nobody_is_cal
     await house.receipt_for(quiet)
     page = await house.store.events_after(house.account.id, page.cursor, 10)
     assert [(one.view.id, one.view.status) for one in page.events] == [(quiet, Status.DELIVERED)]
+
+
+@pytest.mark.parametrize("notify", [Notify.NONE, Notify.BATCH_SUMMARY, Notify.BATCH_FULL, Notify.FINAL])
+async def test_every_end_is_read_here_whatever_its_batch_asked_for(house: House, notify: Notify):
+    (aborted,) = (new := house.plan(notify=notify, aborts={0: Reason.NO_ROUTE})).messages
+    await house.store.accept_batch(new)
+    (delivered,) = await house.dispatch(notify=notify)
+    await house.receipt_for(delivered)
+    page = await house.store.events_after(house.account.id, "", 10)
+    assert [(one.view.id, one.view.status) for one in page.events] == [
+        (aborted.id, Status.ABORTED),
+        (delivered, Status.DELIVERED),
+    ]
 
 
 # --- P14: replays

@@ -247,6 +247,16 @@ async def test_p15_a_change_is_not_told_any_more_when_a_later_one_has_been(make)
     )
 
 
+async def test_p14_what_somebody_asks_for_again_is_told_before_the_end_that_waits_behind_it(make):
+    bench = make(per_endpoint=1)
+    bench.dialect.supersedes = True
+    await bench.take(due(1), on_the_way(2, message="m", again=True), due(3, message="m"))
+    await bench.take(on_the_way(4, message="n"), due(5, message="n"))
+    for _ in range(4):
+        await bench.finish()
+    assert bench.client.bodies() == [b"{1}", b"{2}", b"{5}", b"{3}"], "4 was not asked for, and its end is told instead"
+
+
 async def test_a_healthy_endpoint_is_told_of_once_a_look_and_only_with_counts(make, clock):
     bench = make()
     await bench.take(*[due(n) for n in range(1, 11)])
