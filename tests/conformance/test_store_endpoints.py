@@ -405,6 +405,14 @@ async def test_p14_a_replay_keeps_its_rate_and_goes_on_after_a_restart(house: Ho
     assert (await house.store.fetch_replay(None, replay.id)).state is ReplayState.CANCELLED
 
 
+async def test_p14_a_replay_at_hardly_any_rate_holds_up_nobody(house: House):
+    await told_later(house, 2)
+    await house.finish(await house.callbacks())
+    for rate in (1e-300, 50.0):
+        await house.store.start_replay(NewReplay(CallbackFilter(account_id=house.account.id), rate, house.now))
+    assert await house.store.step_replays(house.now) >= 2
+
+
 async def test_p14_a_replay_takes_the_states_that_are_asked_for_and_skips_what_is_being_posted(house: House):
     await told_later(house, 4)
     due = await house.callbacks()
@@ -424,7 +432,7 @@ async def test_p14_a_replay_takes_the_states_that_are_asked_for_and_skips_what_i
 
 
 async def events(house: House, cursor: str, limit: int, wanted: int, *, everybodys: bool = False) -> EventPage:
-    """A page with as many events as are wanted: whoever else has a transaction open on the cluster holds readers back."""
+    """A page with as many events as are wanted: whoever has a transaction open on the cluster holds readers back."""
     account = None if everybodys else house.account.id
     async with asyncio.timeout(30):
         while True:

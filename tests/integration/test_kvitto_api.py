@@ -160,6 +160,8 @@ def test_unknown_paths_and_methods_are_problems_after_the_account(shop):
             "allow_callbacks_to",
         ),
         ("POST", "replays", {}, "since"),
+        ("POST", "replays", {"since": SINCE, "rate": 1e-300}, "rate"),
+        ("POST", "endpoints", {"name": "x", "url": "http://a.example/", "rate": 1e-300}, "rate"),
         ("POST", "replays", {"since": SINCE, "until": SINCE}, "until"),
         ("POST", "replays", {"since": SINCE, "rate": 10_001}, "rate"),
         ("POST", "replays", {"since": SINCE, "states": ["lost"]}, "states[0]"),

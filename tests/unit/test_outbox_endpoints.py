@@ -78,6 +78,23 @@ async def test_p13_one_probe_goes_when_it_is_due_and_its_success_lets_everything
     assert len(bench.client.started) == 40
 
 
+async def test_p13_enabling_an_endpoint_closes_a_breaker_that_was_written_as_open(make, clock):
+    bench = make()
+    await bench.take(*[due(n) for n in range(1, 11)])
+    await fail(bench, 10)
+    await looked(bench)
+    assert bench.store.seen[-1].state is EndpointState.OPEN
+    bench.store.pending = [due(11), due(12)]
+    bench.store.next_at = clock.now()
+    bench.store.book[NUMBER] = endpoint(clock, state=EndpointState.OPEN, concurrency=5)
+    await looked(bench)
+    assert len(bench.client.started) == 10, "other settings close nothing"
+    bench.store.book[NUMBER] = endpoint(clock, state=EndpointState.HEALTHY)
+    await looked(bench)
+    await looked(bench)
+    assert bench.client.bodies()[10:] == [b"{11}", b"{12}"]
+
+
 async def test_p13_an_open_breaker_survives_a_restart(make, clock):
     bench = Bench(clock, stop_s=0.01)
     breaker = Breaker((), clock.now() - 1000, clock.now() + 30_000, 30_000)
