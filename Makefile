@@ -2,6 +2,7 @@
 #
 #   make run [PORT=8080] [DATA=./data] [ARGS='--log ...']   the server with its simulator, a demo account and curl lines
 #   make test [TESTS=tests] [ARGS='-k r26']                 the whole suite, with PostgreSQL, node-smpp, Kannel, Go, PHP, Java
+#   make screenshots [ARGS='overview batch']                pictures of the dashboard for docs/images
 #   make lint | format | docs | lock | clean
 #   make bench | bench-receipts | bench-callbacks | profile | backlog      how fast, how large
 #   make storm | long | fuzz [SECONDS=600]                  what is too long for the suite
@@ -21,7 +22,7 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
           --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-receipts bench-callbacks profile storm backlog long fuzz docs lock postgres strace peers node kannel \
+.PHONY: help run test lint format bench bench-receipts bench-callbacks profile storm backlog long fuzz overview screenshots docs lock postgres strace chromium peers node kannel \
         receivers clean
 
 help:
@@ -83,6 +84,19 @@ strace:
 	  echo 'strace is needed for the tests: apt-get install strace' >&2; exit 1; \
 	fi
 
+# The dashboard is walked through and photographed in it.
+chromium:
+	@command -v chromium >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo 'Installing Chromium for the tests ...'; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core </dev/null >/dev/null 2>&1 \
+	    || { apt-get update -q </dev/null >/dev/null 2>&1; \
+	         apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core </dev/null; }; \
+	else \
+	  echo 'Chromium is needed for the tests: apt-get install chromium' >&2; exit 1; \
+	fi
+
 # SMPP software that we did not write, for the tests of interoperability: node-smpp and Kannel.
 peers: tests/peers/node_modules/.package-lock.json kannel
 
@@ -130,7 +144,7 @@ receivers: node
 	  echo 'Go, PHP and Java are needed for the tests: apt-get install golang-go php-cli default-jdk-headless' >&2; exit 1; \
 	fi
 
-test: $(VENV)/.develops postgres strace peers receivers
+test: $(VENV)/.develops postgres strace chromium peers receivers
 	$(BIN)/python -m pytest -n $(JOBS) $(TESTS) $(ARGS)
 
 lint: $(VENV)/.develops
@@ -176,6 +190,14 @@ fuzz: $(VENV)/.develops
 # The status machine in a million random orders of events (P4; the suite does 20 000).
 long: $(VENV)/.develops postgres
 	KVITTO_TEST_STATUS_ORDERS=1000000 $(BIN)/python -m pytest --timeout 7200 tests/property/test_status_machine.py $(ARGS)
+
+# What the overview reads with ten million messages, against ten thousand (the suite takes a hundred thousand).
+overview: $(VENV)/.develops
+	KVITTO_TEST_OVERVIEW_MESSAGES=10000000 $(BIN)/python -m pytest -n 0 -s --timeout 7200 tests/integration/test_dashboard_cost.py $(ARGS)
+
+# Pictures of every page, light and dark, wide and narrow: look at each before you commit it.
+screenshots: $(VENV)/.develops chromium
+	$(BIN)/python -m tests.support.screenshots $(ARGS)
 
 # The pages that are made from the code.
 docs: $(VENV)/.runs

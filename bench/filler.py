@@ -26,9 +26,10 @@ from sqlalchemy import Table
 
 from kvitto.core.clock import SystemClock
 from kvitto.core.ids import IdMaker, message_ids
+from kvitto.core.model import Feed
 from kvitto.store import schema as t
 
-__all__ = ["FIRST_ID", "FIRST_NUMBER", "Fill", "State", "fill", "main"]
+__all__ = ["FIRST_ID", "FIRST_NUMBER", "TABLES", "Fill", "State", "fill", "main"]
 
 FIRST_NUMBER: Final = 46_700_000_000
 FIRST_ID: Final = 5_000_000_000
@@ -84,7 +85,7 @@ class _At:
 # fmt: off
 _BATCH: Final = (
     "id", "account_id", "dialect", "sender", "recipients", "content", "kind", "notify", "callback_url", "created_at",
-    "modified_at", "expire_at", "feedback", "extra", "pending",
+    "modified_at", "expire_at", "feedback", "extra", "pending", "feed",
 )
 _MESSAGE: Final = (
     "id", "account_id", "recipient", "route", "parts", "status", "reason", "since_at", "done_at", "error_source",
@@ -132,7 +133,7 @@ def _add_batch(
     recipients = '["' + '","'.join(numbers) + '"]'
     content = f'{{"text":"{_TEXT}"}}'
     batch = (batch_id, account_id, "sinch", "Kvitto", recipients, content, "text", what.notify, what.callback_url)
-    batches.append((*batch, at, at, expire_at, False, "{}", 0 if final else count))
+    batches.append((*batch, at, at, expire_at, False, "{}", 0 if final else count, str(Feed.OTHER)))
     done_at, attempts = (at if final else None), (0 if queued else 1)
     ids = message_ids(batch_id, count)
     for message_id, number in zip(ids, numbers, strict=True):
@@ -144,7 +145,8 @@ def _add_batch(
             parts.append((*part, "none", at, at, str(n), str(n)))
 
 
-_TABLES: Final[tuple[tuple[Table, tuple[str, ...]], ...]] = ((t.batch, _BATCH), (t.message, _MESSAGE), (t.part, _PART))
+TABLES: Final[tuple[tuple[Table, tuple[str, ...]], ...]] = ((t.batch, _BATCH), (t.message, _MESSAGE), (t.part, _PART))
+"""The tables that are filled, each with the columns that get a value."""
 
 
 def _fill_sqlite(path: str, what: Fill, now: int) -> None:
@@ -155,7 +157,7 @@ def _fill_sqlite(path: str, what: Fill, now: int) -> None:
         account_id = _the_one(connection.execute("SELECT id FROM account WHERE name = ?", (what.account,)).fetchall())
         for chunk in _chunks(what, account_id, now):
             connection.execute("BEGIN")
-            for (table, columns), rows in zip(_TABLES, chunk, strict=True):
+            for (table, columns), rows in zip(TABLES, chunk, strict=True):
                 marks = ",".join("?" * len(columns))
                 connection.executemany(f"INSERT INTO {table.name} ({','.join(columns)}) VALUES ({marks})", rows)
             connection.execute("COMMIT")
@@ -170,7 +172,7 @@ async def _fill_postgres(dsn: str, what: Fill, now: int) -> None:
     try:
         account_id = _the_one(await connection.fetch("SELECT id FROM account WHERE name = $1", what.account))
         for chunk in _chunks(what, account_id, now):
-            for (table, columns), rows in zip(_TABLES, chunk, strict=True):
+            for (table, columns), rows in zip(TABLES, chunk, strict=True):
                 if rows:
                     await connection.copy_records_to_table(table.name, records=rows, columns=columns)
         await connection.execute("ANALYZE")

@@ -1,11 +1,12 @@
 """``make bench-receipts``: the receipt storm (R60): an SMSC hands over 100 000 old receipts over one bind.
 
-    python -m bench.receipts [--receipts 100000] [--messages 10000,5000000] [--window 100] [--notify none] [--stages]
+    python -m bench.receipts [--receipts 100000] [--messages 10000,5000000] [--notify none] [--[no-]stages] ...
 
 Each run fills a store with ``--messages`` finished messages and with ``--receipts`` that wait for theirs
 (``bench.filler``), starts the real server on it, and lets ``bench.handover`` loose. Submits go on over the same bind
 meanwhile: with a response timer of ``RESPONSE_S``, none may time out. The last line is JSON; with several sizes, the
-ratio of the rates tells whether the look-up stays flat. ``--stages`` samples the server with py-spy (which slows it).
+ratio of the rates tells whether the look-up stays flat. A further run on the smallest store samples the server with
+py-spy, which slows it, and tells the microseconds by stage; ``--stages`` samples every run, ``--no-stages`` none.
 """
 
 import argparse
@@ -131,8 +132,8 @@ def _handover(options: argparse.Namespace, port: int) -> "Iterator[subprocess.Po
         process.wait()
 
 
-def measure(options: argparse.Namespace, messages: int) -> Measured:
-    """One run on a store of its own."""
+def measure(options: argparse.Namespace, messages: int, *, stages: bool) -> Measured:
+    """One run on a store of its own; ``stages``: sample the server meanwhile."""
     with contextlib.ExitStack() as stack:
         cluster, dsn = stack.enter_context(_database(options.store))
         directory = Path(tempfile.mkdtemp(prefix="kvitto-receipts-", dir=options.directory))
@@ -149,7 +150,7 @@ def measure(options: argparse.Namespace, messages: int) -> Measured:
         _expect(smsc, "bound")
         submits = _Submits(server, keys)
         submits.start()
-        measured = _storm(options, messages, server, smsc, cluster)
+        measured = _storm(options, messages, server, smsc, cluster, stages=stages)
         submits.stop()
         timed_out = server.log().count("submit.in_doubt")
         delivered = _delivered(server)
@@ -196,10 +197,12 @@ def _storm(
     server: ServerProcess,
     smsc: "subprocess.Popen[str]",
     cluster: PostgresCluster | None,
+    *,
+    stages: bool,
 ) -> Measured:
     pid = server.pid
     samples = Path(tempfile.gettempdir()) / f"kvitto-receipts-{os.getpid()}.stacks"
-    spy = spy_on(pid, samples, options.rate, gil=False) if options.stages else None
+    spy = spy_on(pid, samples, options.rate, gil=False) if stages else None
     watched = {"server": pid, "smsc": smsc.pid}
     if cluster is not None and cluster.pid is not None:
         watched["database"] = cluster.pid
@@ -216,11 +219,11 @@ def _storm(
     spent = {name: cpu_s(one) - before[name] for name, one in watched.items()}
     used = {thread: now - threads.get(thread, 0.0) for thread, now in thread_cpu_s(pid).items()}
     others = machine_time().busy - machine.busy - sum(spent.values())
-    stages = {}
+    shares: dict[str, float] = {}
     if spy is not None:
         spy.send_signal(2)
         spy.wait(60)
-        stages = _stages(samples, used, options.receipts)
+        shares = _stages(samples, used, options.receipts)
         samples.unlink(missing_ok=True)
     return Measured(
         messages=messages,
@@ -234,7 +237,7 @@ def _storm(
         submits_timed_out=0,
         delivered=0,
         callbacks=0,
-        stages=stages,
+        stages=shares,
     )
 
 
@@ -280,12 +283,21 @@ def _show(found: Sequence[Measured], console: Console, store: str) -> None:
         table.add_column(f"{one.messages:,}", justify="right")
     for cells in zip(*map(_rows, found), strict=True):
         table.add_row(cells[0][0], *(value for _, value in cells))
-    stages = {stage for one in found for stage in one.stages}
-    if stages:
-        table.add_section()
-        for stage in sorted(stages, key=lambda stage: -found[0].stages.get(stage, 0.0)):
-            table.add_row(f"us: {stage}", *(f"{one.stages.get(stage, 0.0):.1f}" for one in found))
     console.print(table)
+
+
+def _show_stages(found: Sequence[Measured], console: Console) -> None:
+    table = Table(title="CPU of the server by stage, us a receipt (sampled, which slows it)", title_justify="left")
+    table.add_column("messages in the store")
+    for one in found:
+        table.add_column(f"{one.messages:,}", justify="right")
+    for stage in sorted({stage for one in found for stage in one.stages}, key=lambda name: -_us(found[0], name)):
+        table.add_row(stage, *(f"{_us(one, stage):.1f}" for one in found))
+    console.print(table)
+
+
+def _us(one: Measured, stage: str) -> float:
+    return one.stages.get(stage, 0.0)
 
 
 def main() -> None:
@@ -296,17 +308,27 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=100, help="receipts on their way")
     parser.add_argument("--notify", choices=("none", "final", "batch_full"), default="none", help="callbacks as well")
     parser.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--stages", action="store_true", help="sample the server with py-spy")
+    parser.add_argument(
+        "--stages",
+        action=argparse.BooleanOptionalAction,
+        help="sample the server with py-spy, in every run or in none; default: in a further run on the smallest store",
+    )
     parser.add_argument("--rate", type=int, default=250, help="samples a second")
     parser.add_argument("--directory", default=None, help="where the data go; default: the system's temporary one")
     options = parser.parse_args()
-    found = [measure(options, int(size)) for size in options.messages.split(",")]
+    sizes = [int(size) for size in options.messages.split(",")]
+    found = [measure(options, size, stages=bool(options.stages)) for size in sizes]
+    sampled = [measure(options, min(sizes), stages=True)] if options.stages is None else found
     console = Console(stderr=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 120)
     _show(found, console, options.store)
+    if options.stages is not False:
+        _show_stages(sampled, console)
     rates = [one.storm["per_s"] for one in found]
     ratio = max(rates) / min(rates)
     console.print(f"goal: {GOAL_PER_S:,}/s; ratio between sizes {ratio:.2f}, goal at most {GOAL_RATIO}")
-    print(json.dumps({"store": options.store, "ratio": ratio, "runs": [one._asdict() for one in found]}))
+    stages = sampled[0].stages
+    runs = [one._asdict() for one in found]
+    print(json.dumps({"store": options.store, "ratio": ratio, "runs": runs, "stages": stages}))
     if any(one.submits_timed_out or one.delivered != options.receipts for one in found):
         raise SystemExit(1)
 

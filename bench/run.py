@@ -38,6 +38,7 @@ from tests.support.server import AccountKeys, ServerProcess, link_settings, rese
 
 __all__ = ["Result", "Running", "Scenario", "main", "measure", "options_parser", "running"]
 
+ROOT: Final = Path(__file__).resolve().parents[1]
 STILL_S: Final = 15.0
 START_S: Final = 20.0
 LOOK_S: Final = 0.05
@@ -163,7 +164,13 @@ def running(options: argparse.Namespace, scenario: Scenario, wrapper: Sequence[s
         sink = _tool("sink", path, scenario, "--requests", requests, "--port", sink_port)
         stack.callback(_end, sink)
         link = link_settings(smsc_port, window=options.window, binds=options.binds)
-        server = ServerProcess(directory, settings={**link, "log.level": "warning"}, dsn=dsn, wrapper=wrapper)
+        server = ServerProcess(
+            directory,
+            settings={**link, "log.level": "warning"},
+            dsn=dsn,
+            wrapper=wrapper,
+            checkout=options.checkout,
+        )
         keys = server.create_account("bench")
         if scenario.dialect == "ninebits":  # which has no URL in the request
             done = server.run_cli("account", "set", "bench", f"callback_url={_callback(sink_port)}")
@@ -171,7 +178,7 @@ def running(options: argparse.Namespace, scenario: Scenario, wrapper: Sequence[s
                 raise SystemExit(f"bench: {done.stderr}")
         stack.callback(server.kill)
         _await(lambda: board[Counter.SMSC_READY] and board[Counter.SINK_READY], "SMSC and sink")
-        server.start()
+        server.start(within_s=options.start_s)
         _await(lambda: board[Counter.BINDS] >= options.binds, "binds")
 
         def start_load() -> subprocess.Popen[bytes]:
@@ -388,6 +395,8 @@ def options_parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--receipt-window", type=int, default=500, help="receipts on their way, per bind")
     parser.add_argument("--duration", type=float, default=120.0, help="the longest a run may take (seconds)")
     parser.add_argument("--directory", default=None, help="where the data go; default: the system's temporary one")
+    parser.add_argument("--checkout", type=Path, default=ROOT, help="whose server; default: this one's")
+    parser.add_argument("--start-s", type=float, default=30.0, help="how long the server may take to start")
     parser.add_argument("--keep", action="store_true", help="leave data and log of the server there")
     return parser
 

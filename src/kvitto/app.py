@@ -36,6 +36,9 @@ from kvitto.core.model import Account
 from kvitto.core.numbering import Numbering, read_numbering
 from kvitto.core.pricing import Pricing, read_pricing
 from kvitto.core.tables import BadTable
+from kvitto.core.users import Role
+from kvitto.dashboard import Dashboard, Tools
+from kvitto.dashboard.signin import add_user, make_link
 from kvitto.dialects.base import Dialect
 from kvitto.dialects.infobip import InfobipDialect
 from kvitto.dialects.infobip import openapi as infobip_openapi
@@ -57,14 +60,29 @@ from kvitto.intake.doors import Doors
 from kvitto.intake.exchange import HttpLimits, Request
 from kvitto.intake.health import Health, open_docs, open_metrics
 from kvitto.intake.http import Server
+from kvitto.intake.routing import Router
 from kvitto.intake.sessions import Sessions
 from kvitto.measures import read_samples
+from kvitto.pages import (
+    curl_of,
+    magic_numbers,
+    new_api_token,
+    objection_to,
+    open_pages,
+    send_by,
+    test_link,
+    test_report,
+    token_keeper,
+)
 from kvitto.reloading import Reloader, ReloadReport, take_lock
+from kvitto.reports import Reader
 from kvitto.settings import Link, Settings
 from kvitto.simulator import Simulator, SimulatorConfig, read_scenario, scripted
 from kvitto.smpp.states import Timers
 from kvitto.store import Store, open_seal, open_store
 from kvitto.store.migrations import upgrade
+from kvitto.store.sqlstore import SqlStore
+from kvitto.store.verbs.accounts import SETTABLE
 from kvitto.telemetry import get_logger
 
 __all__ = [
@@ -90,6 +108,7 @@ DATABASE_FILE: Final = "kvitto.db"
 DEMO_FILE: Final = "demo.json"
 USER_AGENT: Final = f"Kvitto/{__version__}"
 SIMULATOR_LINK: Final = "simulator"
+FIRST_USER: Final = "operator"
 LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
 
 RELOADED: Final = ("links", "routes", "receipts")
@@ -141,7 +160,7 @@ def migrate(settings: Settings) -> str:
     return ScriptDirectory(str(files("kvitto.store.migrations"))).get_current_head() or ""
 
 
-async def open_books(settings: Settings, clock: Clock, *, node: str = NODE, serving: bool = False) -> Store:
+async def open_books(settings: Settings, clock: Clock, *, node: str = NODE, serving: bool = False) -> SqlStore:
     """Open the store, its schema up to date. Not ``serving``: beside a server, whose claims are left alone.
 
     Raises: StoreUnavailable; SealBroken when the data directory's key is not the database's.
@@ -342,6 +361,7 @@ class App:
         self.settings = settings
         self._read_again = read_again
         self.demo_keys: DemoKeys | None = None
+        self.sign_in_links: dict[str, str] = {}
         self._clock = SteadyClock(clock)
         self._on_ready = on_ready
         self._ids = IdMaker(self._clock)
@@ -349,10 +369,12 @@ class App:
         self.pricing = read_price_list(settings)
         self._dialects: tuple[Dialect, ...] = dialects_of(settings, self.numbering, self.pricing)
         self._lock: IO[str] | None = None
-        self._store: Store | None = None
+        self._store: SqlStore | None = None
         self._dispatcher: Dispatcher | None = None
         self._http: Server | None = None
         self._health: Health | None = None
+        self._client: CallbackClient | None = None
+        self._link_configs: dict[str, LinkConfig] = {}
         self._relay: Relay | None = None
         self._desk: Desk | None = None
         self._reloader: Reloader | None = None
@@ -499,10 +521,12 @@ class App:
         self._stops.append(("callback client", client.stop))
         outbox.start()
         self._stops.append(("callbacks", outbox.stop))
+        self._client = client
         return outbox
 
     def _start_links(self, store: Store, links: Mapping[str, Link]) -> None:
         configs = [link_config(name, link, self.settings) for name, link in links.items()]
+        self._link_configs = {config.name: config for config in configs}
         self._dispatcher = Dispatcher(store, configs, self._clock, stop_s=self.settings.server.stop_s * 0.6)
         self._dispatcher.start()
         self._stops.append(("links", self._dispatcher.stop))
@@ -511,7 +535,7 @@ class App:
         broom.start()
         self._stops.append(("broom", broom.stop))
 
-    async def _start_http(self, store: Store, outbox: Outbox) -> None:
+    async def _start_http(self, store: SqlStore, outbox: Outbox) -> None:
         settings, dispatcher = self.settings, self._dispatcher
         assert dispatcher is not None
         desk = self._desk = Desk(
@@ -523,7 +547,10 @@ class App:
             sessions=Sessions(store, self._clock),
         )
         doors = Doors(
-            self._dialects, desk, Authenticator(store, self._clock), most_in_flight=settings.http.max_in_flight
+            self._dialects,
+            desk,
+            Authenticator(store, self._clock, token_keeper(store.office, self._clock)),
+            most_in_flight=settings.http.max_in_flight,
         )
         self._health = Health(store.check, self._troubles)
         self._health.open_on(doors.router)
@@ -538,6 +565,7 @@ class App:
                 "ninebits": ninebits_openapi.document(),
             },
         )
+        dashboard = await self._open_dashboard(store, desk, doors.router) if settings.dashboard.enabled else None
         server = self._http = Server(
             doors.handle,
             settings.http.host,
@@ -556,9 +584,60 @@ class App:
             where = f"{settings.http.host}:{settings.http.port}"
             raise Refused("address", f"cannot listen on {where}: {taken.strerror}") from None
         self._stops.append(("http", lambda: server.stop(settings.server.stop_s * 0.3)))
+        if dashboard is not None:
+            self._stops.append(("dashboard", dashboard.close))
         if self._relay is not None:
             self._stops.append(("relay", self._relay.stop))  # before HTTP, whose end would wait for its streams
         _log().info("http.listening", url=self.url)
+
+    async def _open_dashboard(self, store: SqlStore, desk: Desk, router: Router) -> Dashboard:
+        settings, clock, client = self.settings, self._clock, self._client
+        assert client is not None
+        dialects = {dialect.name: dialect for dialect in self._dialects}
+        send, cancel = send_by(desk, clock)
+        tools = Tools(
+            reader=Reader(store, store.office, clock),
+            office=store.office,
+            store=store,
+            clock=clock,
+            ids=self._ids,
+            prefix=settings.http.path_prefix,
+            session_ms=round(settings.dashboard.session_hours * 3_600_000),
+            dialects=tuple(dialects),
+            retention_days=settings.store.retention_days,
+            send=send,
+            cancel=cancel,
+            test_report=test_report(client, store, dialects, clock, settings.callbacks.allow_private),
+            objection_to=objection_to(settings.callbacks.allow_private),
+            test_link=test_link(lambda: self._link_configs, clock),
+            new_token=new_api_token,
+            curl=curl_of(lambda: self.url, tuple(dialects)),
+            magic=() if settings.links else magic_numbers(),
+            settable=SETTABLE,
+        )
+        dashboard = Dashboard(tools)
+        open_pages(router, dashboard)
+        self.sign_in_links = await self._first_links(store)
+        return dashboard
+
+    async def _first_links(self, store: SqlStore) -> dict[str, str]:
+        """One-time links, by user, for those of the first start who have no password yet."""
+        wanted: list[tuple[str, Role, str | None]] = [(FIRST_USER, Role.OPERATOR, None)]
+        users = await store.office.list_users(None)
+        if any(user.role is Role.OPERATOR and user.has_password for user in users):
+            wanted.clear()
+        if self.demo_keys is not None:
+            found = await store.find_account(name=self.demo_keys.account)
+            if found is not None:
+                wanted.append((self.demo_keys.account, Role.OWNER, found[0].id))
+        known, links, now = {user.name: user for user in users}, {}, self._clock.now()
+        for name, role, account_id in wanted:
+            user = known.get(name)
+            if user is None:
+                user = await add_user(store.office, self._ids.new(), name, role, account_id, now)
+            if user is not None and not user.has_password:
+                links[user.name] = await make_link(store.office, user.id, now)
+        return links
 
     def _open_api(self, store: Store, doors: Doors) -> None:
         """Open ``/kvitto/v1``; its samples have a client of their own, so that no pool is shared with callbacks."""
@@ -604,6 +683,7 @@ class App:
             return _refused(wrong.key, wrong.value, wrong.reason)
         needs_restart = _needs_restart(self.settings, new)
         self.settings = self.settings.model_copy(update={name: getattr(new, name) for name in RELOADED})
+        self._link_configs = {name: link_config(name, link, new) for name, link in new.links.items()}
         desk.set_routes(route_rules(new))
         store.set_groups(_groups(new))
         await dispatcher.change(prepared)

@@ -27,7 +27,9 @@ SEED = int(os.environ.get("KVITTO_TEST_STORM_SEED", "49"))
 PLAN = LoadPlan(connections=6, recipients_max=4, pause_s=0.01, long_share=0.1, scheduled_share=0.1)
 MOST_PASSES = 40
 """The first pass is one of round 0; later ones fall anywhere in here."""
-DIES_S = 20.0
+MOST_PASSES_AT_FIRST = 12
+DIES_S = 60.0
+"""Mostly the start of a server, and on a machine that others want a start takes long."""
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -41,7 +43,7 @@ def faulty(point: str, passes: int) -> list[str]:
     return [sys.executable, "-m", "tests.support.faulty", f"{point}:{passes}"]
 
 
-@pytest.mark.timeout(120 + 40 * ROUNDS)
+@pytest.mark.timeout(300 + 60 * ROUNDS)
 async def test_r49_killed_at_each_instant_nothing_is_lost_and_nothing_counts_twice(tmp_path: Path, dsn, watch):
     chance = random.Random(SEED)
     rig = Rig(tmp_path, dsn=dsn, window=20, binds=2, delay_ms=(0, 60), plan=PLAN, seed=7)
@@ -52,7 +54,8 @@ async def test_r49_killed_at_each_instant_nothing_is_lost_and_nothing_counts_twi
         with rig.ledger:
             for round_no in range(ROUNDS):
                 for point in POINTS:
-                    passes = chance.randint(1, MOST_PASSES) if round_no or chance.random() < 0.5 else 1
+                    most = MOST_PASSES if round_no else MOST_PASSES_AT_FIRST
+                    passes = chance.randint(1, most) if round_no or chance.random() < 0.5 else 1
                     rig.server.wrapper = faulty(point, passes)
                     # With the first pass it may be gone before it is ready, which is as good a moment as any.
                     rig.server.launch()

@@ -19,6 +19,7 @@ from kvitto.dialects.infobip import openapi as infobip
 from kvitto.dialects.ninebits import openapi as ninebits
 from kvitto.dialects.sinch import openapi as sinch
 from kvitto.intake.api import openapi as kvitto
+from kvitto.intake.exchange import HttpLimits
 
 DOCUMENTS = {
     "infobip": infobip.document(),
@@ -74,7 +75,10 @@ def test_answers_are_as_the_document_says(server, dialect, operation, mode):
             case.path_parameters["service_plan_id"] = server.service_plan_id
         if isinstance(case.query, dict) and case.query.get("wait_s"):
             case.query["wait_s"] = 0  # what it waits for does not come
-        case.call_and_validate(base_url=server.origin, headers=credentials(dialect, server), checks=HELD_TO)
+        response = case.call(base_url=server.origin, headers=credentials(dialect, server))
+        if response.status_code == 414 and len(str(response.request.url)) > HttpLimits().target_bytes:
+            return  # refused before any dialect saw it
+        case.validate_response(response, headers=credentials(dialect, server), checks=HELD_TO)
 
     hold()
     assert asked

@@ -233,6 +233,24 @@ async def test_r45_a_correction_before_anybody_has_read_replaces_the_report(hous
     assert await house.look(select(t.unread.c.seq)) == []
 
 
+@pytest.mark.parametrize("read_before", [True, False])
+async def test_r45_an_account_that_wants_no_corrections_reads_the_first_end_once(house: House, read_before):
+    await house.store.set_account(house.account.name, {"late_corrections": False})
+    as_it_wants = FeedFilter(first_final=True)
+    (message,) = await house.dispatch(valid_s=60, notify=Notify.NONE, feed=Feed.OWN)
+    house.clock.advance(60 + 3600)
+    await house.store.end_overdue({}, house.now, 10)
+    peeked = await house.store.peek_reports(house.account.id, as_it_wants, 50)
+    if read_before:
+        assert await take(house, as_it_wants) == [message]
+    await house.receipt_for(message)
+    page = await house.store.take_reports(house.account.id, as_it_wants, 50, house.now)
+    shown = [(view.id, view.status, view.reason, view.since_at, view.done_at, view.error) for view in peeked.messages]
+    assert [one[1] for one in shown] == [Status.UNKNOWN]
+    found = [(view.id, view.status, view.reason, view.since_at, view.done_at, view.error) for view in page.messages]
+    assert found == ([] if read_before else shown)
+
+
 async def test_a_report_carries_all_that_is_known(house: House):
     sent: dict[str, Any] = {"client_id": "bulk", "extra": {"callbackData": "shop=3"}, "client_reference": "ref"}
     (message,) = await ended(house, parts=2, **sent)

@@ -45,6 +45,21 @@ async def test_the_log_is_newest_first_by_the_time_of_sending(house: House):
     assert await read(house) == ids[::-1]
 
 
+async def test_r45_a_log_shows_first_ends_where_corrections_are_not_wanted(house: House):
+    (message,) = await house.dispatch(valid_s=60)
+    house.clock.advance(60 + 3600)
+    await house.store.end_overdue({}, house.now, 10)
+    await house.receipt_for(message)
+    statuses = {
+        first_final: (await house.store.list_log(house.account.id, LogFilter(first_final=first_final), 50, None))
+        for first_final in (False, True)
+    }
+    assert {wanted: page.messages[0].status for wanted, page in statuses.items()} == {
+        False: Status.DELIVERED,
+        True: Status.UNKNOWN,
+    }
+
+
 @pytest.mark.parametrize("limit", [1, 2, 4, 9, 10])
 async def test_pages_follow_each_other_without_gap_or_repetition(house: House, limit, monkeypatch):
     monkeypatch.setattr(logs, "_STEP", 2)

@@ -252,6 +252,67 @@ async def test_r33_adoption_waits_as_long_as_the_link_says(house: House):
     assert (await house.status(message))[0] is Status.DELIVERED
 
 
+async def text_in_doubt(house: House, *unanswered: int, parts: int = 3, **wishes) -> str:
+    """A text of several parts: those named are in doubt, the others were answered with ``theirs-PART``."""
+    (message,) = await house.send(parts=parts, **wishes)
+    await house.claim()
+    for part in range(1, parts + 1):
+        if part in unanswered:
+            await house.fate(message, part=part, in_doubt=True)
+        else:
+            await house.answer(message, f"theirs-{part}", part=part)
+    return message
+
+
+async def test_r33_parts_of_one_text_in_doubt_adopt_a_receipt_each_the_first_part_first(house: House):
+    message = await text_in_doubt(house, 2, 3)
+    number = await house.recipient(message)
+    for smsc_id in ("theirs-1", "b", "c"):
+        await house.receive(build_receipt(smsc_id, to=number))
+    house.clock.advance(60)
+    await house.store.retry_parked({}, house.now)
+    assert await house.parts(message, "smsc_message_id") == ["theirs-1", "b", "c"]
+    view = await house.view(message)
+    assert (view.status, view.notes) == (Status.DELIVERED, Note.ADOPTED)
+    assert await house.store.list_in_doubt(None) == []
+    assert await house.told() == [(message, Status.DELIVERED)]
+
+
+async def test_r33_with_fewer_receipts_than_parts_in_doubt_the_last_parts_stay_in_doubt(house: House):
+    message = await text_in_doubt(house, 1, 2, 3)
+    await house.receive(build_receipt("a", to=await house.recipient(message)))
+    house.clock.advance(60)
+    await house.store.retry_parked({}, house.now)
+    assert [one.part_no for one in await house.store.list_in_doubt(None)] == [2, 3]
+    assert (await house.view(message)).status is Status.QUEUED
+
+
+async def test_r33_receipts_of_one_id_are_of_one_part(house: House):
+    message = await text_in_doubt(house, 1, 2, parts=2)
+    number = await house.recipient(message)
+    for smsc_id, status in (("a", Status.DISPATCHED), ("A", Status.DELIVERED)):
+        await house.receive(build_receipt(smsc_id, status, to=number))
+    house.clock.advance(60)
+    await house.store.retry_parked({}, house.now)
+    assert await house.parts(message, "smsc_message_id") == ["a", None]
+    assert [row[0] for row in await parked(house)] == ["adopted", "matched"]
+    await house.receive(build_receipt("b", to=number))
+    house.clock.advance(60)
+    await house.store.retry_parked({}, house.now)
+    assert (await house.status(message))[0] is Status.DELIVERED
+
+
+async def test_r33_parts_of_two_texts_to_one_number_adopt_nothing(house: House):
+    number = house.number()
+    texts = [await text_in_doubt(house, 1, 2, parts=2, to=[number]) for _ in range(2)]
+    for smsc_id in "abcd":
+        await house.receive(build_receipt(smsc_id, to=number))
+    house.clock.advance(61)
+    await house.store.retry_parked({}, house.now)
+    assert [(await house.status(text))[0] for text in texts] == [Status.QUEUED] * 2
+    assert [row[0] for row in await parked(house)] == ["parked"] * 4
+
+
 async def test_r45_a_message_that_we_gave_up_in_doubt_is_corrected_by_an_adopted_receipt(house: House):
     message = await in_doubt(house, valid_s=1)
     house.clock.advance(3601)

@@ -42,6 +42,22 @@ async def test_of_several_with_one_name_the_newest_is_meant(house: House):
     assert (await house.store.fetch_schedule(house.account.id, "bulk", house.now)).batch_id == batch_of(newer[0])
 
 
+async def test_what_still_waits_under_a_name_is_moved_and_called_off_together(house: House):
+    older = await scheduled(house)
+    house.clock.advance(1)
+    newer = await scheduled(house)
+    assert (await move(house, house.now + DAY_MS)).schedule.batch_id == batch_of(newer[0])
+    named = [batch_of(older[0]), batch_of(newer[0])]
+    schedules = [await house.store.fetch_schedule(house.account.id, one, house.now) for one in named]
+    assert [one.send_at for one in schedules] == [house.now + DAY_MS] * 2
+    await move(house, state=CANCELLED, name=named[1])
+    assert [await where(house, one) for one in named] == [PENDING, CANCELLED], "our id means one batch"
+    assert await where(house) is PENDING, "of what has the name, this one still waits"
+    assert (await move(house, state=CANCELLED)).schedule.state is CANCELLED
+    assert await where(house, named[0]) is CANCELLED
+    assert (await move(house, state=PENDING)).problem == "already_dispatched"
+
+
 async def test_what_was_never_scheduled_or_is_anothers_is_not_found(house: House):
     await house.send(1, client_id="now")
     await scheduled(house)

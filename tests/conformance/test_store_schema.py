@@ -31,6 +31,7 @@ from kvitto.store.verbs import (
     feed,
     idempotency,
     logs,
+    lookup,
     orphans,
     overdue,
     plain_ends,
@@ -42,7 +43,9 @@ from kvitto.store.verbs import (
     retention,
     schedules,
     search,
+    tallies,
     unread,
+    users,
     wholes,
 )
 from tests.support.postgres import PostgresCluster
@@ -200,9 +203,12 @@ def test_a_server_that_is_away_is_said_to_be_unavailable():
         upgrade("postgresql://kvitto@127.0.0.1:1/nowhere")
 
 
+_NO_ACCOUNT = {"account", "sealed", "link_counter", "link_state", "pulse", "sign_in_failure", "sign_in_link"}
+
+
 def test_every_table_carries_the_account_and_instants_are_whole_milliseconds():
     for table in metadata.sorted_tables:
-        assert table.name in {"account", "sealed", "link_counter", "link_state", "pulse"} or "account_id" in table.c
+        assert table.name in _NO_ACCOUNT or "account_id" in table.c
         for column in table.c:
             if column.name.endswith("_at") and (table.name, column.name) != ("account", "next_due_at"):
                 assert column.type.python_type is int
@@ -218,6 +224,7 @@ MODULES = (
     changes,
     counting,
     dispatch,
+    lookup,
     endpoints,
     feed,
     idempotency,
@@ -231,6 +238,8 @@ MODULES = (
     record,
     replays,
     retention,
+    tallies,
+    users,
     schedules,
     search,
     unread,

@@ -40,6 +40,17 @@ async def test_r39_the_silence_counts_from_the_last_receipt_and_its_length_is_th
     assert (await house.status(message))[0] is Status.DELIVERED
 
 
+async def test_r39_the_end_of_the_validity_does_not_shorten_the_silence(house: House):
+    (message,) = await house.dispatch(parts=2, valid_s=100)
+    await house.receipt_for(message, rules=AUTO)
+    house.clock.advance(100)
+    await overdue(house)
+    assert (await house.status(message))[0] is Status.DISPATCHED
+    house.clock.advance(500)
+    await overdue(house)
+    assert (await house.view(message)).notes == Note.PARTS_UNCONFIRMED
+
+
 async def test_r39_a_link_that_has_sent_two_receipts_for_one_text_is_waited_for_on_every_text(house: House):
     first, second = await house.dispatch(2, parts=2)
     for part in (1, 2):

@@ -8,6 +8,7 @@ import pytest
 
 from kvitto.core.clock import SystemClock
 from kvitto.simulator import JsonLinesRecord, Record, Simulator, SimulatorConfig
+from kvitto.simulator.numbers import NUMBERS
 from kvitto.smpp import events as ev
 from kvitto.smpp.pdus import QuerySm
 from kvitto.smpp.spec import BindMode, Tlv
@@ -263,12 +264,57 @@ async def test_a_transmitters_receipts_come_on_a_receiver(start):
         assert out.receipts == []
 
 
-async def test_a_query_fails_politely(start):
+async def ask(esme, message_id, sender="Kvitto"):
+    before = len(esme.of(ev.QueryAnswered))
+    esme.connection.query(QuerySm(message_id=message_id, source_addr=sender), "token")
+    await esme.until(lambda: len(esme.of(ev.QueryAnswered)) > before)
+    return esme.of(ev.QueryAnswered)[-1]
+
+
+@pytest.mark.parametrize(
+    ("nn", "state", "error_code"),
+    [("00", 2, 0), ("10", 5, 27), ("05", 2, 0), ("03", 2, 0), ("30", 6, 0), ("14", 3, 32)],
+)
+async def test_a_query_is_told_the_end_that_the_receipts_told(start, nn, state, error_code):
     simulator = await start()
     async with Esme(simulator.port) as esme:
-        esme.connection.query(QuerySm(message_id="1"), "token")
-        await esme.until(lambda: esme.of(ev.QueryAnswered))
-        assert esme.of(ev.QueryAnswered)[0].command_status == 0x67
+        esme.send(number(nn))
+        (answer,) = await esme.answers(1)
+        await esme.receipts_of(len(NUMBERS[nn].receipts))
+        told = await ask(esme, answer.message_id)
+        assert (told.command_status, told.message_state, told.error_code) == (0, state, error_code)
+        assert bool(told.final_date) is (state != 6)
+
+
+async def test_r52_a_message_whose_receipt_is_lost_can_be_asked_for(start):
+    simulator = await start()
+    async with Esme(simulator.port) as esme:
+        esme.send(number("32"))
+        (answer,) = await esme.answers(1)
+        async with asyncio.timeout(5):
+            while not (told := await ask(esme, answer.message_id)).final_date:
+                assert told.message_state == 1, "on its way until it is there"
+        assert (told.message_state, len(told.final_date), told.final_date[-3:]) == (2, 16, "00+")
+        assert esme.receipts == []
+
+
+async def test_each_part_of_a_text_with_one_receipt_can_be_asked_for(start):
+    simulator = await start()
+    async with Esme(simulator.port) as esme:
+        for fields in udh_parts(3):
+            esme.send(number("41"), **fields)
+        answers = await esme.answers(3)
+        await esme.receipts_of(1)
+        assert [(await ask(esme, answer.message_id)).message_state for answer in answers] == [2, 2, 2]
+
+
+async def test_a_query_for_an_id_that_was_not_given_to_this_sender_is_refused(start):
+    simulator = await start()
+    async with Esme(simulator.port) as esme:
+        esme.send(number("00"))
+        (answer,) = await esme.answers(1)
+        assert (await ask(esme, "1")).command_status == 0x0C
+        assert (await ask(esme, answer.message_id, sender="Other")).command_status == 0x0C
 
 
 # --- Receipts are sent again ------------------------------------------------------------------------------------------

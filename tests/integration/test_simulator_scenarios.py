@@ -10,7 +10,7 @@ import pytest
 from kvitto.core.clock import SystemClock
 from kvitto.simulator import JsonLinesRecord, Simulator, SimulatorConfig, make_scenario, read_scenario, scripted
 from kvitto.smpp import events as ev
-from kvitto.smpp.pdus import DataSm
+from kvitto.smpp.pdus import DataSm, QuerySm
 from kvitto.smpp.session import Timers
 from kvitto.smpp.spec import BindMode, Tlv
 from tests.support.esme import Esme
@@ -195,6 +195,25 @@ async def test_messages_from_handsets_come_once_to_the_first_bind_that_receives(
 
 
 # --- binds and connections --------------------------------------------------------------------------------------------
+
+
+async def test_r52_what_a_lost_receipt_would_have_told_a_query_is_told(start):
+    outcome = {"receipts": [{"stat": "UNDELIV", "err": "027"}]}
+    delay = {"kind": "fixed", "ms": 0}
+    said = {
+        "ids": {"response": {"base": "hex"}},
+        "outcomes": [outcome],
+        "receipts": {"lost_share": 1.0, "delay": delay},
+    }
+    simulator = await start(default=said)
+    async with Esme(simulator.port) as esme:
+        esme.send("46701234567")
+        (answer,) = await esme.answers(1)
+        esme.connection.query(QuerySm(message_id=answer.message_id, source_addr="Kvitto"), "token")
+        await esme.until(lambda: esme.of(ev.QueryAnswered))
+        (told,) = esme.of(ev.QueryAnswered)
+        assert (told.command_status, told.message_state, told.error_code) == (0, 5, 27)
+        assert esme.receipts == []
 
 
 async def test_binds_are_limited_by_kind_delayed_and_first_refused(start):

@@ -5,8 +5,8 @@ in doubt), the *SMSC* (submits and answered receipts by number), the *sink* (eve
 the server, ``judge`` is plain set arithmetic over the four, and ``Verdict.explain`` says what is wrong in words.
 
 It supposes what the ledger's plan guarantees: every number is used once, and every message that reaches the SMSC is
-delivered. A text may have several parts: then each is counted by itself, and a message of which several parts were in
-doubt at once may stay listed as in doubt with its receipts kept, because none of them fits one part alone (R33).
+delivered. A text may have several parts: then each is counted by itself, and what reached the SMSC whole ends by its
+receipts, however many of its parts were in doubt (R33).
 """
 
 import asyncio
@@ -165,12 +165,11 @@ def judge(
     """Compare the four witnesses. ``callbacks``: bodies that the sink took, in any order; ``parts``: those above 1."""
     statuses = view.statuses
     sizes = parts or {}
-    long = {number for number, size in sizes.items() if size > 1}
     submitted = _whole(smsc.submitted_parts, sizes)
     answered = _whole(smsc.answered_parts, sizes)
     final = {number for number, status in statuses.items() if status in FINAL}
     open_ = set(statuses) - final - view.in_doubt
-    lost = {number for number in answered if statuses.get(number) != "Delivered"} - (view.in_doubt & long - final)
+    lost = {number for number in answered if statuses.get(number) != "Delivered"}
     told = _told(callbacks)
     due = _due(view)
     return Verdict(
@@ -178,7 +177,7 @@ def judge(
         sent_twice=sorted({number for (number, _), times in smsc.submitted_parts.items() if times > 1}),
         receipts_lost=sorted(lost),
         unsent_unlisted=sorted(open_ - submitted),
-        unadopted=sorted(view.in_doubt & submitted - final - long),
+        unadopted=sorted(view.in_doubt & submitted - final),
         unfinished=sorted(open_),
         not_delivered=sorted(number for number in final & answered if statuses[number] != "Delivered"),
         unknown_at_smsc=sorted(set(smsc.submits) - set(statuses)),

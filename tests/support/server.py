@@ -98,11 +98,11 @@ def link_settings(port: int, *, window: int = 50, binds: int = 2, **more: object
     return {f"links.smsc.{key}": value for key, value in link.items()}
 
 
-def _environment(settings: Mapping[str, object], data_dir: Path, config: Path) -> dict[str, str]:
+def _environment(settings: Mapping[str, object], config: Path, checkout: Path) -> dict[str, str]:
     """This process's, without settings of its own; the test's go by a file, as an operator's do."""
     _write_toml(config, settings)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("KVITTO__")}
-    paths = [str(ROOT / "src"), str(ROOT), environment.get("PYTHONPATH", "")]
+    paths = [str(checkout / "src"), str(ROOT), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     return environment
 
@@ -124,6 +124,7 @@ class ServerProcess:
         port: int | None = None,
         arguments: Sequence[str] = (),
         wrapper: Sequence[str] = (),
+        checkout: Path = ROOT,
     ) -> None:
         """Nothing is started yet.
 
@@ -134,6 +135,7 @@ class ServerProcess:
             port: of HTTP; a free one when None.
             arguments: more of ``kvitto serve`` (``--demo``).
             wrapper: a command that runs the server (``strace -f -o FILE``).
+            checkout: whose server; this one's when not another's is to be measured.
         """
         directory.mkdir(parents=True, exist_ok=True)
         self.port = port or reserve_port()
@@ -142,7 +144,7 @@ class ServerProcess:
         self._dsn = dsn
         self.settings = {**(settings or {}), **({"store.url": dsn} if dsn else {})}
         self._config = directory / "kvitto.toml"
-        self._environment = _environment(self.settings, self.data_dir, self._config)
+        self._environment = _environment(self.settings, self._config, checkout)
         self._arguments, self.wrapper = list(arguments), list(wrapper)
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -8,6 +8,7 @@ from kvitto.core.ids import (
     MESSAGES_PER_BATCH,
     IdMaker,
     batch_of,
+    empty_batch_id,
     message_ids,
     message_range,
     new_nonce,
@@ -91,3 +92,10 @@ def test_secrets_are_long_and_never_the_same():
     assert re.fullmatch(r"[0-9a-f]{32}", new_nonce())
     for make in (new_secret, new_token, new_nonce):
         assert len({make() for _ in range(100)}) == 100
+
+
+def test_an_id_for_nothing_has_the_form_and_the_time_of_one():
+    clock = FakeClock()
+    made, empty = IdMaker(clock).new(), empty_batch_id(clock.now(), b"a request")
+    assert (len(empty), empty[:10], empty[-4:]) == (26, made[:10], "0000")
+    assert empty == empty_batch_id(clock.now(), b"a request") != empty_batch_id(clock.now(), b"another")

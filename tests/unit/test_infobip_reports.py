@@ -10,7 +10,7 @@ from kvitto.core.operations import OpenSession, Session
 from kvitto.core.status import Reason, Status
 from kvitto.dialects.base import Credentials, DialectError, Problem
 from kvitto.dialects.infobip import InfobipDialect
-from tests.support.infobip import BATCH_ID, DIALECT, NOW, ONE, at, call, message, read, refusal, route_of
+from tests.support.infobip import BATCH_ID, DIALECT, NOW, ONE, account, at, call, message, read, refusal, route_of
 
 DELIVERED = {
     "groupId": 3,
@@ -140,6 +140,8 @@ def test_i4_what_is_not_known_is_left_out_and_the_end_is_when_we_saw_it():
         ("limit=1", 1),
         ("limit=10000", 10_000),
         ("limit=10001", 10_000),
+        ("limit=99999999999999999999999999", 10_000),
+        ("limit=0000000000000000000000000003", 3),
         ("limit=3&limit=5", 5),
     ],
 )
@@ -154,7 +156,7 @@ def test_i4_the_limit_of_version_3():
     assert read("GET", "/sms/3/reports?limit=1001").limit == 1_000
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "x", "1.5", "٣", "9" * 11, "%00"])
+@pytest.mark.parametrize("value", ["0", "-1", "x", "1.5", "٣", "-" + "9" * 30, "%00"])
 @pytest.mark.parametrize("path", ["/sms/1/reports", "/sms/3/reports", "/sms/1/logs", "/sms/3/logs"])
 def test_i4_limits_that_are_none(path, value):
     assert named(f"{path}?limit={value}") == "limit"
@@ -523,3 +525,9 @@ def test_i0_a_prefix_shows_every_route_twice():
     assert len(paths) == len(set(paths)) == 2 * len(DIALECT.routes)
     assert ("GET", "/restapi/sms/1/reports") in paths
     assert "/restapi/sms/3" in dialect.prefixes
+
+
+@pytest.mark.parametrize(("wish", "first_final"), [(None, False), (True, False), (False, True)])
+@pytest.mark.parametrize("path", ["/sms/1/reports", "/sms/3/reports", "/sms/1/logs", "/sms/3/logs"])
+def test_r45_an_account_that_wants_no_corrections_reads_first_ends(path, wish, first_final):
+    assert read("GET", path, owner=account(late_corrections=wish)).filter.first_final is first_final

@@ -1,6 +1,7 @@
 """Sending at Infobip, section by section of docs/dialects/infobip.md: forms, limits, defaults, answers."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -481,7 +482,7 @@ def test_i3_4_a_plus_that_was_not_encoded_is_a_space_and_stripped():
         (f"to={ONE}&transliteration=X", "transliteration"),
         (f"to={ONE}&notifyContentType=X", "notifyContentType"),
         (f"to={ONE}&sendAt=soon", "sendAt"),
-        (f"to={ONE}&text=%00", "text[0]"),
+        (f"to={ONE}&text=%00", "text"),
     ],
 )
 def test_i3_4_bad_queries(query, field):
@@ -797,3 +798,16 @@ def test_i6_the_short_way_of_answering_says_what_the_long_way_says():
         long = _write(operation, stored(operation.submission, abort=abort)._replace(refused=nobody))
         assert json.loads(short.body) == json.loads(long.body)
         assert (short.status, short.content_type) == (long.status, long.content_type)
+
+
+@pytest.mark.parametrize(("version", "count", "told"), [(1, 1, False), (1, 2, True), (2, 1, True), (3, 1, True)])
+def test_i3_5_there_is_a_bulk_id_where_it_is_promised_although_everybody_is_refused(version, count, told):
+    if version == 3:
+        body: Any = {"messages": [{"destinations": [{"to": "x"}] * count, "content": {"text": "x"}}]}
+        answer = read("POST", "/sms/3/messages", body)
+    else:
+        answer = read("POST", f"/sms/{version}/text/single", {"to": ["x"] * count, "text": "x"})
+    shown = json.loads(answer.body)
+    assert {one["status"]["name"] for one in shown["messages"]} == {"REJECTED_DESTINATION"}
+    assert ("bulkId" in shown) is told
+    assert not told or re.fullmatch("[0-9A-HJKMNP-TV-Z]{26}", shown["bulkId"])

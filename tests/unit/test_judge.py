@@ -154,8 +154,12 @@ def test_all_parts_answered_and_not_delivered_is_a_lost_receipt():
     assert "receipts_lost" in decide_long("Dispatched", long_smsc(3, answered=3)).faults
 
 
-def test_a_long_text_with_parts_in_doubt_may_keep_its_receipts_for_the_operator():
-    assert decide_long("Queued", long_smsc(3, answered=3), frozenset({"461"})).good
+def test_a_long_text_in_doubt_that_reached_the_smsc_whole_is_not_adopted():
+    faults = decide_long("Queued", long_smsc(3, answered=3), frozenset({"461"})).faults
+    assert faults == {"receipts_lost": ["461"], "unadopted": ["461"]}
+
+
+def test_a_long_text_of_which_parts_never_reached_the_smsc_stays_in_doubt():
     assert decide_long("Queued", long_smsc(1, answered=1), frozenset({"461"})).good
 
 

@@ -1,6 +1,8 @@
 """Whose receipt it is: R26-R35 as tables."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kvitto.core.matching import (
     Ambiguous,
@@ -277,8 +279,8 @@ def receipt(submit_at=None, source=PHONE, destination=SENDER):
     )  # fmt: skip
 
 
-def doubt(key="d", *, group="g", destination=PHONE, submitted_at=T):
-    return InDoubt(key, group, destination, submitted_at)
+def doubt(key="d", *, group="g", destination=PHONE, submitted_at=T, part_no=1):
+    return InDoubt(f"{key}/{part_no}", group, destination, submitted_at, key, part_no)
 
 
 @pytest.mark.parametrize("submit_at", [None, T, T - 5 * MINUTE, T + 5 * MINUTE])
@@ -292,7 +294,25 @@ def test_r33_a_submit_date_too_far_away_does_not_fit(submit_at):
     assert adopt(receipt(submit_at), "g", T + MINUTE, [doubt()], AUTO) is None
 
 
-def test_r33_two_parts_that_fit_adopt_nothing():
+def test_r33_the_first_part_in_doubt_of_one_text_adopts():
+    parts = [doubt(part_no=3), doubt(part_no=2), doubt("other phone", destination="46709999999")]
+    assert adopt(receipt(), "g", T, parts, AUTO) == doubt(part_no=2)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 4), st.sampled_from([PHONE, "46709999999"])), max_size=8)
+)
+def test_r33_parts_of_two_messages_never_mix(rows):
+    parts = [doubt(key, part_no=part_no, destination=phone) for key, part_no, phone in rows]
+    fitting = [part for part in parts if part.destination == PHONE]
+    found = adopt(receipt(), "g", T, parts, AUTO)
+    if len({part.message for part in fitting}) == 1:
+        assert found == min(fitting, key=lambda part: part.part_no)
+    else:
+        assert found is None
+
+
+def test_r33_parts_of_two_messages_that_fit_adopt_nothing():
     assert adopt(receipt(), "g", T + MINUTE, [doubt("a"), doubt("b")], AUTO) is None
     assert adopt(
         receipt(T), "g", T + 90 * MINUTE, [doubt("a"), doubt("b", submitted_at=T + 30 * MINUTE)], AUTO

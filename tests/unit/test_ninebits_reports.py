@@ -344,6 +344,15 @@ def test_n5_4_429_with_retry_after_moves_the_try_and_does_not_count_it(asked, wa
     assert decision == RetryDecision(False, NOW + waited * 1000, counts=False, slower=True)
 
 
+def test_n5_4_nothing_is_put_off_for_ever_and_nothing_is_given_up_early():
+    a_day = 86_400_000
+    before = judge(429, retry_after_s=60, attempts=8, first_failed_at=NOW, now=NOW + a_day - 1)
+    assert (before.retry_at, before.counts) == (NOW + a_day - 1 + 60_000, False)
+    tries = [judge(429, retry_after_s=60, attempts=n, first_failed_at=NOW, now=NOW + a_day) for n in range(9)]
+    assert [one.retry_at for one in tries] == [*[NOW + a_day + 60_000] * 8, None]
+    assert {(one.done, one.counts, one.slower) for one in tries} == {(False, True, True)}
+
+
 @pytest.mark.parametrize("asked", [None, float("nan"), float("inf")])
 def test_n5_4_429_without_it_counts_like_a_5xx_and_slows_down(asked):
     decision = judge(429, retry_after_s=asked)

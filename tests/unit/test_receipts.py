@@ -204,6 +204,11 @@ def test_r15_tlv_id_with_a_state_is_a_receipt_whatever_the_flags(esm_class):
     assert isinstance(parse(b"hi", esm_class=esm_class, tlvs={STATE_TAG: b"\x02"}), NotReceipt)
 
 
+@pytest.mark.parametrize("esm_class", [0x0C, 0x18, 0x1B, 0x1C])
+def test_r14_other_kinds_than_an_ordinary_message_are_not_told_by_their_text(esm_class):
+    assert isinstance(parse(STANDARD, esm_class=esm_class), Receipt if esm_class & 0x04 else NotReceipt)
+
+
 @pytest.mark.parametrize("esm_class", [0x08, 0x10])
 @pytest.mark.parametrize(
     ("text", "tlvs", "is_receipt"),
@@ -697,6 +702,21 @@ def test_r25_a_templates_groups_win_and_labels_fill_the_rest():
     )
     receipt = read("id:1 stat:OK msgref=22 err:5", rules)
     assert (receipt.text_id, receipt.status, receipt.err) == ("22", Status.DELIVERED, "005")
+
+
+def test_r19_words_in_what_a_template_calls_the_text_are_no_fields():
+    rules = LinkRules(template=re.compile(r"^(?P<id>[^,]+),(?P<stat>[^,]+),(?P<text>.*)$"))
+    receipt = read("8f3,DELIVRD,Hi err:027 done date:2603091405 sub:009,dlvrd:001", rules)
+    assert (receipt.text_id, receipt.status, receipt.err, receipt.done_at) == ("8f3", Status.DELIVERED, None, None)
+    assert (receipt.sub, receipt.dlvrd) == (None, None)
+    assert receipt.text == "Hi err:027 done date:2603091405 sub:009,dlvrd:001"
+
+
+def test_r25_labels_around_a_templates_text_are_read():
+    rules = LinkRules(template=re.compile(r'"(?P<text>[^"]*)"'))
+    receipt = read('id:7 stat:DELIVRD msg:"err:5 stat:UNDELIV" err:003', rules)
+    assert (receipt.text_id, receipt.status, receipt.err) == ("7", Status.DELIVERED, "003")
+    assert receipt.text == "err:5 stat:UNDELIV"
 
 
 def test_r25_without_a_hit_of_the_template_labels_are_read():

@@ -8,8 +8,8 @@ from sqlalchemy import bindparam, func, insert, literal, select, update
 from kvitto.core.errors import StoreUnavailable
 from kvitto.store import schema as t
 from kvitto.store.migrations import upgrade
-from kvitto.store.sqlite import SqliteTx
-from kvitto.store.statements import CHUNK, ROWS_MARK, Int, Slot, Statement, Str, Whole, compile_for
+from kvitto.store.sqlite import FEW_ROWS, SqliteTx
+from kvitto.store.statements import CHUNK, ROWS_MARK, Each, Int, Slot, Statement, Str, Whole, compile_for
 from kvitto.store.statements import SIZES as LENGTHS
 
 INSERT = Statement(
@@ -43,6 +43,9 @@ RETURNING = Statement(
     ),
     hash=Str,
     at=Int,
+)
+STORED = Statement(
+    lambda _: select(t.token.c.hash, t.token.c.account_id, t.token.c.created_at).order_by(t.token.c.hash)
 )
 SIZES = [0, 1, 2, 3, 5, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 3]
 
@@ -179,3 +182,43 @@ def test_postgresql_knows_what_returns_rows():
 def test_a_statement_is_compiled_once_for_each_database():
     assert compile_for("sqlite", INSERT) is compile_for("sqlite", INSERT)
     assert compile_for("sqlite", INSERT).sql != compile_for("postgresql", INSERT).sql
+
+
+RENAME = Each(
+    lambda r: (
+        update(t.token)
+        .values(account_id=literal("new", Str), created_at=t.token.c.created_at + r.c.more)
+        .where(t.token.c.hash == r.c.hash, t.token.c.created_at == r.c.at)
+    ),
+    more=Int,
+    at=Int,
+    hash=Str,
+)
+
+
+@pytest.mark.parametrize("count", [0, 1, FEW_ROWS, FEW_ROWS + 1, CHUNK + 1])
+def test_an_update_that_may_run_row_by_row_does_the_same_for_few_rows_and_for_many(tx, count):
+    tx.run(INSERT, rows(count + 2))
+    tx.run(RENAME, [(1000, at, key) for key, _, at in rows(count)])
+    told = [tuple(row) for row in tx.run(STORED)]
+    assert told == [(f"a{n:05}", "new", n + 1000) for n in range(count)] + [
+        (f"a{n:05}", "a", n) for n in (count, count + 1)
+    ]
+
+
+def test_an_update_run_row_by_row_says_what_went_wrong_as_any_other_does(tx, tmp_path):
+    reader = SqliteTx(str(tmp_path / "k.db"), read_only=True)
+    with pytest.raises(StoreUnavailable):
+        reader.run(RENAME, [(1, 0, "a00000")])
+    reader.close()
+
+
+def test_a_query_reads_the_rows_it_is_given_without_a_table_of_their_own(tx):
+    compiled = compile_for("sqlite", AROUND)
+    sql = "EXPLAIN QUERY PLAN " + compiled.sql.replace(ROWS_MARK, "(?,?),(?,?)")
+    with sqlite3.connect(":memory:") as plain:
+        plain.execute("CREATE TABLE token (hash TEXT PRIMARY KEY, account_id TEXT, created_at INTEGER)")
+        steps = [step for *_, step in plain.execute(sql, [None] * sql.count("?"))]
+    plain.close()
+    assert steps[0].startswith("CO-ROUTINE"), steps
+    assert not any("MATERIALIZE" in step for step in steps)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from kvitto import __version__
-from kvitto.cli import account, callback, config, endpoint, link, message, receipt, simulate
+from kvitto.cli import account, callback, config, endpoint, link, message, receipt, simulate, user
 from kvitto.cli.common import complain, exit_code_of
 from kvitto.cli.listen import listen
 from kvitto.cli.report import report, trace
@@ -31,6 +31,7 @@ cli = typer.Typer(
 )
 cli.command()(serve)
 cli.add_typer(account.commands, name="account")
+cli.add_typer(user.commands, name="user")
 cli.command()(send)
 cli.command()(report)
 cli.command()(trace)

@@ -27,6 +27,7 @@ from kvitto.core.errors import BadInput, KvittoError, NotFound, Refused, Setting
 from kvitto.core.model import Account
 from kvitto.settings import Settings, load
 from kvitto.store.api import Store
+from kvitto.store.sqlstore import SqlStore
 
 __all__ = [
     "CLOCK",
@@ -90,7 +91,7 @@ def load_settings(config: Path | None, data: Path | None, **overrides: object) -
 
 
 @asynccontextmanager
-async def books(settings: Settings) -> AsyncIterator[Store]:
+async def books(settings: Settings) -> AsyncIterator[SqlStore]:
     """Open the store for one command, beside a server or without one; the schema is brought up to date.
 
     Raises: StoreUnavailable; SealBroken when the data directory's key is not the database's.

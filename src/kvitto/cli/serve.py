@@ -60,12 +60,22 @@ def _announce(app: App, as_json: bool) -> None:
         document: dict[str, object] = {"url": app.url}
         if keys is not None:
             document["demo"] = keys._asdict()
+        if app.sign_in_links:
+            document["sign_in"] = {name: f"{app.url}/sign-in/{link}" for name, link in app.sign_in_links.items()}
         print_json(document)
     elif keys is None:
         say(f"Kvitto is on {app.url}")
     else:
         _announce_demo(app.url, keys)
+    if not as_json:
+        _announce_links(app)
     sys.stdout.flush()
+
+
+def _announce_links(app: App) -> None:
+    """Links that sign in once, for those who have no password yet."""
+    for name, secret in app.sign_in_links.items():
+        say(f"Dashboard, as {name} (works once): {app.url}/sign-in/{secret}")
 
 
 def _announce_demo(url: str, keys: DemoKeys) -> None:

@@ -10,6 +10,7 @@ had not happened, and only a jump that has stood for ``BELIEVED_AFTER_S`` is bel
 """
 
 import time
+from functools import partial
 from typing import Final, Protocol
 
 __all__ = ["BELIEVED_AFTER_S", "JUMP_MS", "Clock", "SteadyClock", "SystemClock"]
@@ -30,6 +31,9 @@ class Clock(Protocol):
         """Seconds on a clock that never jumps; only differences mean something."""
 
 
+_ELAPSED: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 class SystemClock:
     """The machine's own clocks."""
 
@@ -37,12 +41,8 @@ class SystemClock:
         """Milliseconds since the Unix epoch, UTC."""
         return time.time_ns() // 1_000_000
 
-    def monotonic(self) -> float:
-        """Seconds since the machine started, its sleep included where the system can tell (a nap is no jump)."""
-        return time.clock_gettime(_ELAPSED)
-
-
-_ELAPSED: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    monotonic = staticmethod(partial(time.clock_gettime, _ELAPSED))
+    """Seconds since the machine started, its sleep included where the system can tell (a nap is no jump)."""
 
 
 class SteadyClock:
@@ -52,19 +52,20 @@ class SteadyClock:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self._wall = clock.now
+        self.monotonic = clock.monotonic  # seconds that never run backwards: they need no care
         self._ahead_ms = clock.now() - clock.monotonic() * 1000
         self._jump: tuple[float, float] | None = None  # how far ahead after it, and since when (monotonic, s)
         self.jumps = 0
 
     def now(self) -> int:
         """Milliseconds since the epoch, UTC: the wall clock's, unless that has just jumped."""
-        wall, at = self._clock.now(), self._clock.monotonic()
+        wall, at = self._wall(), self.monotonic()
         ahead_ms = wall - at * 1000
-        if abs(ahead_ms - self._ahead_ms) > JUMP_MS:
-            return self._after_jump(wall, at, ahead_ms)
-        self._ahead_ms, self._jump = ahead_ms, None
-        return wall
+        if -JUMP_MS <= ahead_ms - self._ahead_ms <= JUMP_MS:
+            self._ahead_ms, self._jump = ahead_ms, None
+            return wall
+        return self._after_jump(wall, at, ahead_ms)
 
     def _after_jump(self, wall: int, at: float, ahead_ms: float) -> int:
         jump = self._jump
@@ -75,7 +76,3 @@ class SteadyClock:
             self._ahead_ms, self._jump = ahead_ms, None
             return wall
         return round(at * 1000 + self._ahead_ms)
-
-    def monotonic(self) -> float:
-        """Seconds that never run backwards."""
-        return self._clock.monotonic()

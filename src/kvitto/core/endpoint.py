@@ -186,7 +186,11 @@ class OperatorEvent(NamedTuple):
 
 def origin_of(url: str) -> str:
     """Return ``scheme://host:port`` of a callback URL, in one form for all ways to write it; "" for no such URL."""
-    end = min((at for at in (url.find(mark, 8) for mark in "/?#") if at >= 0), default=len(url))
+    end = len(url)
+    for mark in "/?#":
+        at = url.find(mark, 8, end)
+        if at >= 0:
+            end = at
     return _origin(url[:end])
 
 

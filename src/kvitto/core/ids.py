@@ -12,6 +12,7 @@ Must not know: what the ids are for. Next: ``kvitto.core.model``.
 """
 
 import base64
+import hashlib
 import itertools
 import random
 import secrets
@@ -24,6 +25,7 @@ __all__ = [
     "IdMaker",
     "batch_of",
     "chance",
+    "empty_batch_id",
     "first_message_id",
     "message_ids",
     "message_range",
@@ -95,6 +97,15 @@ def first_message_id(batch_id: str) -> str:
 def batch_of(message_id: str) -> str:
     """Return the id of the batch that a message id belongs to."""
     return message_id[:_PREFIX_CHARS] + "0000"
+
+
+def empty_batch_id(at: int, request: bytes) -> str:
+    """Return an id for a request of which nothing was stored, where an answer must have one: the instant (ms UTC) and
+    a digest of the request. The same both times for the same; it names nothing.
+    """
+    digest = int.from_bytes(hashlib.blake2b(request, digest_size=8).digest()) >> 4
+    pairs = [_PAIRS[(at >> shift) & 1023] for shift in (40, 30, 20, 10, 0)]
+    return "".join([*pairs, *(_PAIRS[(digest >> shift) & 1023] for shift in (50, 40, 30, 20, 10, 0)), "0000"])
 
 
 def message_range(batch_id: str) -> tuple[str, str]:

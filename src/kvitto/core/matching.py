@@ -211,21 +211,29 @@ def _choose(found: Sequence[Candidate], level: int) -> Match | Ambiguous:
 
 
 class InDoubt(NamedTuple):
-    """A part that was written and never answered (R12). ``key`` is the asker's own handle; ``submitted_at`` in ms."""
+    """A part that was written and never answered (R12).
+
+    ``key`` is the asker's own handle; ``submitted_at`` in ms; ``message``: equal for the parts of one text, in which
+    this is part ``part_no``.
+    """
 
     key: object
     group: str
     destination: str
     submitted_at: int
+    message: object
+    part_no: int
 
 
 def adopt(
-    receipt: Receipt, group: str, received_at: int, in_doubt: Sequence[InDoubt], rules: LinkRules
+    receipt: Receipt, group: str, received_at: int, in_doubt: Iterable[InDoubt], rules: LinkRules
 ) -> InDoubt | None:
-    """The one in-doubt part that a parked receipt of this group fits (R33, last sentence); None for none or several.
+    """The in-doubt part that a parked receipt of this group fits (R33, last sentence); None for none.
 
     It fits by its destination and, where the receipt has a submit date, by a submit within ``rules.adopt_within_s`` of
-    that date. A part that was submitted after the receipt was received cannot be the receipt's.
+    that date. A part that was submitted after the receipt was received cannot be the receipt's. Parts of two messages
+    that fit alike get nothing; of one message's it is the first, because parts are written in order: what never
+    reached the SMSC are the last ones.
     The asker waits ``rules.adopt_after_s`` after ``received_at`` before it asks.
     """
     fitting = [
@@ -236,7 +244,9 @@ def adopt(
         and _near(part.submitted_at, receipt.submit_at, rules.adopt_within_s)
         and _agrees(part.destination, receipt.source_addr, receipt.destination_addr)
     ]
-    return fitting[0] if len(fitting) == 1 else None
+    if len({part.message for part in fitting}) != 1:
+        return None
+    return min(fitting, key=lambda part: part.part_no)
 
 
 def _near(submitted_at: int, submit_at: int | None, within_s: int) -> bool:

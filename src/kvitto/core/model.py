@@ -429,12 +429,14 @@ class BatchFilter:
 class FeedFilter:
     """Which unread reports a reader of the one-time feed wants; ids are the customer's own or ours.
 
-    ``keeps``: a dialect's further choice, asked for each report; those it does not keep stay unread.
+    ``keeps``: a dialect's further choice, asked for each report; those it does not keep stay unread. ``first_final``:
+    show each at its first end (R45).
     """
 
     batch_ids: tuple[str, ...] = ()
     message_ids: tuple[str, ...] = ()
     keeps: "Callable[[MessageView], bool] | None" = None
+    first_final: bool = False
 
 
 class FeedPage(NamedTuple):
@@ -449,7 +451,8 @@ class FeedPage(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
     """Which messages a log shows, final or not; ids are the customer's own or ours; instants compare with ``sent_at``,
-    both inclusive. ``shows``: as in ``MessageFilter``; ``keeps``: a dialect's further choice, asked for each message.
+    both inclusive. ``shows``, ``first_final``: as in ``MessageFilter``; ``keeps``: a dialect's further choice, asked
+    for each message.
     """
 
     sender: str | None = None
@@ -460,6 +463,7 @@ class LogFilter:
     until_at: int | None = None
     shows: Callable[[Status, Reason, StatusError], bool] | None = None
     keeps: "Callable[[MessageView], bool] | None" = None
+    first_final: bool = False
 
 
 class LogPage(NamedTuple):

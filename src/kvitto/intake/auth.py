@@ -8,6 +8,7 @@ every request. Must not know: HTTP, a vendor's words. Next: ``kvitto.intake.door
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from kvitto.core.clock import Clock
@@ -81,8 +82,10 @@ def _username_part(name: str) -> str:
 class Authenticator:
     """Finds the account of a caller. ``recall`` answers from memory, ``identify`` asks the store."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, on_used: Callable[[str], None] = lambda token_hash: None) -> None:
+        """``on_used``: told the hash of a token that was looked up and is good, at most once a second for each."""
         self._store = store
+        self._on_used = on_used
         self._clock = clock
         self._tokens: dict[str, _Known] = {}
         self._users: dict[str, _Known] = {}
@@ -121,6 +124,8 @@ class Authenticator:
             if kept.pop(key, None) is not None:
                 self._proven.clear()
             return _UNKNOWN
+        if kept is self._tokens:
+            self._on_used(key)
         return self._judge(self._keep(kept, key, found), credentials)
 
     def _judge(self, known: _Known, credentials: Credentials) -> Account | Denial:

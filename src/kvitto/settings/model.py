@@ -406,6 +406,15 @@ class Simulator(Section):
     above."""
 
 
+class Dashboard(Section):
+    """The pages for people ([dashboard.md](dashboard.md))."""
+
+    enabled: bool = True
+    """Serve the dashboard beside the APIs, on the same port."""
+    session_hours: Annotated[float, Field(gt=0, le=720)] = 12
+    """How long somebody stays signed in (hours)."""
+
+
 class Infobip(Section):
     """How the Infobip dialect is spoken."""
 
@@ -479,6 +488,7 @@ class Settings(Section):
     callbacks: Callbacks = Callbacks()
     log: Log = Log()
     simulator: Simulator = Simulator()
+    dashboard: Dashboard = Dashboard()
     dialects: Dialects = Dialects()
     numbering: NumberingTable = NumberingTable()
     pricing: PriceList = PriceList()
@@ -560,6 +570,7 @@ SECTIONS: Final[Mapping[str, type[Section]]] = {
     "callbacks": Callbacks,
     "log": Log,
     "simulator": Simulator,
+    "dashboard": Dashboard,
     "dialects": Infobip,
     "numbering": NumberingTable,
     "pricing": PriceList,

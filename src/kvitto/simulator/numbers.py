@@ -17,6 +17,7 @@ __all__ = ["DEFAULT", "NUMBERS", "Answer", "Behaviour", "LongText", "Step", "beh
 
 MAGIC_PREFIX: Final = "999"
 MAGIC_DIGITS: Final = 12
+_RECEIPT_OR_NOTICE: Final = EsmClass.DELIVERY_RECEIPT | EsmClass.INTERMEDIATE_NOTIFICATION
 GSM: Final = 3
 """Network type of a GSM error in network_error_code."""
 
@@ -60,6 +61,11 @@ class Step:
         """Whether it tells a success."""
         return self.state is MessageState.DELIVERED
 
+    @property
+    def notice(self) -> bool:
+        """Whether it tells of an attempt only (an intermediate notification)."""
+        return self.esm_class & _RECEIPT_OR_NOTICE == EsmClass.INTERMEDIATE_NOTIFICATION
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
@@ -69,7 +75,8 @@ class Behaviour:
     is refused. ``hex_id``: the response names the id in hexadecimal, the receipts in decimal. ``other_bind``: receipts
     come on another bind of the same system_id if there is one. ``answer_s``: until the answer. ``delay_s``: until the
     first receipt, None for the simulator's own. ``style``: how ids and receipts look.
-    ``uuid``: the id, if it is no number.
+    ``uuid``: the id, if it is no number. ``lost``: what happens to the message without a receipt telling it; a query_sm
+    is told (``fates.py``).
     """
 
     number: str
@@ -85,6 +92,12 @@ class Behaviour:
     delay_s: float | None = None
     style: Style = STANDARD
     uuid: str = ""
+    lost: tuple[Step, ...] = ()
+
+    @property
+    def fate(self) -> tuple[Step, ...]:
+        """What becomes of the message, told or not."""
+        return self.receipts or self.lost
 
 
 _DELIVRD: Final = Step(stat="DELIVRD", state=MessageState.DELIVERED)
@@ -173,7 +186,7 @@ _ROWS: Final = (
         description="ENROUTE, nothing more",
         receipts=(Step(stat="ENROUTE", state=MessageState.ENROUTE),),
     ),
-    Behaviour(number="32", description="no receipt"),
+    Behaviour(number="32", description="no receipt", lost=_DELIVERED),
     Behaviour(
         number="33",
         description="a receipt with the id and no readable state",

@@ -48,6 +48,10 @@ setting `simulator.scenario`.
 the same order meet the same ids, answers, delays and outcomes. What depends on time itself (dates, a throttle's limit,
 which of two things due in the same millisecond is first) is as exact as clocks are.
 
+**A query_sm is answered** for the last 100 000 messages by the id of their `submit_sm_resp`: what their receipts have
+told by then (ENROUTE before the first), also where the receipts are lost (`lost_share`, magic number 32), so that a
+client that asks before it gives up can be tested. An id that was not given to that sender is refused with 0x0C.
+
 **A mistake stops the start** and is told with key, value and reason, all mistakes at once:
 `default.outcomes.0.share = 1.5 (file bad.toml): must be less than or equal to 1`.
 

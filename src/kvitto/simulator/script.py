@@ -61,8 +61,9 @@ class Script:
         answer = self._pick(treatment.answers, treatment.answer_shares)
         receipts = treatment.said.receipts
         steps = self._pick(treatment.outcomes, treatment.outcome_shares)
+        lost: tuple[Step, ...] = ()
         if self._happens(receipts.lost_share):
-            steps = ()
+            steps, lost = (), steps
         if steps and self._happens(receipts.duplicate_share):
             steps += (replace(steps[-1], after_s=receipts.duplicate_after_ms / 1000),) * receipts.duplicates
         kind = _KINDS[answer.kind]
@@ -84,6 +85,7 @@ class Script:
             long_text=LongText.ONE_RECEIPT if receipts.one_for_all_parts else LongText.EACH_PART,
             style=treatment.style,
             uuid=self._uuid(treatment),
+            lost=lost,
         )
 
     def _happens(self, share: float) -> bool:

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeVar, cast
 from kvitto.core.clock import Clock
 from kvitto.simulator.bind import Bind
 from kvitto.simulator.config import SimulatorConfig
+from kvitto.simulator.fates import Fates
 from kvitto.simulator.faults import FaultyBind, any_fault
 from kvitto.simulator.limits import BindLimits, Rate
 from kvitto.simulator.numbers import SECOND_PART, Answer, Behaviour, LongText, Step, behaviour_of
@@ -34,7 +35,7 @@ from kvitto.smpp.events import (
     SubmitReceived,
 )
 from kvitto.smpp.pdus import Bind as BindPdu
-from kvitto.smpp.pdus import QuerySm, QuerySmResp, SubmitSm
+from kvitto.smpp.pdus import QuerySm, SubmitSm
 from kvitto.smpp.session import Role, Session, State, Timers
 from kvitto.smpp.spec import CommandStatus
 
@@ -89,6 +90,7 @@ class Simulator:
         self._out = Outgoing(clock, self._binds, record)
         self._last_id = clock.now() * 1000 if config.first_id is None else config.first_id - 1
         self._incoming_sent = False
+        self._fates = Fates()
         self._refused_once: dict[str, None] = {}
         self._texts: dict[tuple[str, str, int], list[_Part]] = {}
 
@@ -163,7 +165,7 @@ class Simulator:
             elif type(event) is BindReceived:
                 self._on_bind(bind, event.pdu, now)
             elif type(event) is QueryReceived:
-                self._on_query(bind, event.pdu)
+                self._on_query(bind, event.pdu, now)
         if bind.backlog:
             self._out.send_backlog(bind, now)
         if self._record is not None:
@@ -227,11 +229,8 @@ class Simulator:
             for at in range(told.count):
                 self._out.push(now + (told.after_ms + at * told.every_ms) / 1000, Incoming(pdu))
 
-    def _on_query(self, bind: Bind, pdu: QuerySm) -> None:
-        """No states are kept: every query fails, as it does at many a real SMSC."""
-        bind.session.answer_query(
-            QuerySmResp(pdu.sequence_number, CommandStatus.ESME_RQUERYFAIL, message_id=pdu.message_id)
-        )
+    def _on_query(self, bind: Bind, pdu: QuerySm, now: float) -> None:
+        bind.session.answer_query(self._fates.answer(pdu, now, self._clock.now()))
 
     # --- A message comes ---------------------------------------------------------------------------------------------
 
@@ -311,6 +310,7 @@ class Simulator:
     def _schedule(self, part: _Part, steps: tuple[Step, ...], due: float, behaviour: Behaviour) -> None:
         """Put the receipts of one part into the heap."""
         pdu, style = part.pdu, behaviour.style
+        self._fates.remember(part.ids.response, pdu.source_addr, steps or behaviour.lost, due)
         submitted_at = self._clock.now()
         for step in steps:
             due += step.after_s
@@ -338,6 +338,8 @@ class Simulator:
             self._answer(part, behaviour, now)
             if whole:
                 self._schedule(parts[0], behaviour.receipts, due, behaviour)
+                for other in parts[1:]:
+                    self._fates.remember(other.ids.response, other.pdu.source_addr, behaviour.fate, due)
         elif whole:
             self._release(parts, behaviour, now)
         elif len(parts) == 1:

@@ -344,10 +344,13 @@ def _reading(pdu: ReceiptCarrier, rules: LinkRules) -> _Reading:
 
 def _read_octets(octets: bytes, pdu: ReceiptCarrier, rules: LinkRules) -> _Reading:
     text = _clean_text(octets, pdu.esm_class, pdu.data_coding)
-    fields = _fields(text)
-    if rules.template is not None:
-        fields.update(_template_fields(rules.template, text))
-    return _Reading(text, fields)
+    found = None if rules.template is None else rules.template.search(text)
+    if found is None:
+        return _Reading(text, _fields(text))
+    # What the template calls the message's text is searched for labels as little as what follows ``text:`` (R19).
+    begin, end = found.span("text") if "text" in found.groupdict() else (-1, -1)
+    labelled = text if begin < 0 else f"{text[:begin]} {text[end:]}"
+    return _Reading(text, {**_fields(labelled), **_template_fields(found)})
 
 
 _ID_BEGINNINGS: Final = tuple("id:".encode(codec) for codec in ("latin-1", "utf-16-be", "utf-16-le"))
@@ -415,11 +418,8 @@ def _begins_with_id(text: str) -> bool:
     return first is not None and first.lastindex == 1
 
 
-def _template_fields(template: re.Pattern[str], text: str) -> dict[str, str]:
-    """What the link's template finds; group names are labels with ``_`` for the space (docs/smpp.md 2.4, R25)."""
-    found = template.search(text)
-    if found is None:
-        return {}
+def _template_fields(found: re.Match[str]) -> dict[str, str]:
+    """What the link's template found; group names are labels with ``_`` for the space (docs/smpp.md 2.4, R25)."""
     groups = ((name.replace("_", " "), value) for name, value in found.groupdict().items())
     return {label: value.strip() for label, value in groups if value is not None and label in _LABELS}
 

@@ -70,10 +70,10 @@ class Scope:
 
     ``room``: how many callbacks the sender would take over right after the commit, but none of the endpoints in
     ``full``; ``handoff``: those it will get. ``counts``: (link, group, name) -> how much its facts add to a counter
-    (R54).
+    (R54). ``tallies``: (account, minute, name) -> how much they add to a count of that minute.
     """
 
-    __slots__ = ("counts", "full", "handoff", "node", "room")
+    __slots__ = ("counts", "full", "handoff", "node", "room", "tallies")
 
     def __init__(self, node: str, room: int, full: Set[int] = frozenset()) -> None:
         self.node = node
@@ -81,11 +81,17 @@ class Scope:
         self.full = full
         self.handoff: list[CallbackDue] = []
         self.counts: dict[tuple[str, str, str], int] = {}
+        self.tallies: dict[tuple[str, int, str], int] = {}
 
     def count(self, link: str, group: str, name: str, many: int = 1) -> None:
         """Add to a counter when this transaction is committed."""
         key = (link, group, name)
         self.counts[key] = self.counts.get(key, 0) + many
+
+    def tally(self, account_id: str, at: int, name: str, many: int = 1) -> None:
+        """Add to an account's count of the minute ``at`` when this transaction is committed."""
+        key = (account_id, at, name)
+        self.tallies[key] = self.tallies.get(key, 0) + many
 
 
 class Verb(NamedTuple):
@@ -284,7 +290,7 @@ class Commits:
             works = by_verb[verb]
             results = verb.run(tx, scope, [work.item for work in works])
             answers.extend(zip(works, results, strict=True))
-        if scope.counts:
+        if scope.counts or scope.tallies:
             self.last(tx, scope)
         return _Outcome(answers, [], scope.handoff)
 

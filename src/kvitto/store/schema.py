@@ -33,7 +33,9 @@ __all__ = [
     "OPEN",
     "RESENT",
     "account",
+    "app_user",
     "attempt",
+    "audit",
     "batch",
     "callback",
     "endpoint",
@@ -54,8 +56,12 @@ __all__ = [
     "replay",
     "sealed",
     "serial",
+    "sign_in_failure",
+    "sign_in_link",
+    "tally",
     "token",
     "unread",
+    "user_session",
 ]
 
 metadata: Final = MetaData()
@@ -109,6 +115,9 @@ token = Table(
     Column("account_id", Id, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, comment="NULL: never"),
+    Column("name", Text, comment="as its owner calls it"),
+    Column("tail", Text, comment="its last four characters, for people to know it by"),
+    Column("last_used_at", BigInteger, comment="to the minute; NULL: never, or before this was kept"),
     Index("token_account", "account_id"),
 )
 
@@ -180,6 +189,7 @@ message = Table(
         comment="JSON [status, reason, error...] of the first end, where a late receipt corrected it (R45)",
     ),
     Column("first_times", Text, comment="JSON [since_at, done_at] of the same"),
+    Index("message_recipient", "account_id", "recipient", "id"),
     Column("client_id", Text, comment="as the customer named it, once for each account"),
     Column("own", Text, comment="JSON of core.model.Own: what it has in place of its batch's; NULL: nothing"),
     Column("send_at", BigInteger, comment="when it is planned to leave; NULL: at created_at"),
@@ -591,3 +601,72 @@ feedback = Table(
 FINISHED: Final = message.c.status.not_in([literal_column("'QUEUED'"), literal_column("'DISPATCHED'")])
 """Final messages: the condition of the index ``message_final``, to be repeated where that index is wanted."""
 Index("message_final", message.c.account_id, message.c.since_at, sqlite_where=FINISHED, postgresql_where=FINISHED)
+
+# --- the dashboard (kvitto.store.office) ------------------------------------------------------------------------------
+
+app_user = Table(
+    "app_user",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True, comment="what is typed to sign in, lower case"),
+    Column("password_hash", Text, comment="argon2; NULL until one is chosen"),
+    Column("role", Text, nullable=False, comment="core.users.Role"),
+    Column("account_id", Id, comment="NULL: an operator"),
+    Column("created_at", BigInteger, nullable=False),
+    Index("app_user_account", "account_id"),
+)
+
+user_session = Table(
+    "user_session",
+    metadata,
+    Column("hash", Text, primary_key=True, comment="SHA-256, hex, of the cookie"),
+    Column("user_id", Id, nullable=False),
+    Column("csrf", Text, nullable=False, comment="what each form must bring back"),
+    Column("account_id", Id, comment="the account an operator looks at; NULL: all"),
+    Column("reveal", Boolean, nullable=False, comment="a viewer has asked to see numbers whole"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("user_session_user", "user_id"),
+)
+
+sign_in_link = Table(
+    "sign_in_link",
+    metadata,
+    Column("hash", Text, primary_key=True, comment="SHA-256, hex, of what the link carries"),
+    Column("user_id", Id, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+sign_in_failure = Table(
+    "sign_in_failure",
+    metadata,
+    Column("key", Text, primary_key=True, comment="SHA-256, hex, of a name, an address, or both"),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False, comment="a user's name, or 'the server'"),
+    Column("account_id", Id, comment="NULL: the server's own"),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("audit_account", "account_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+tally = Table(
+    "tally",
+    metadata,
+    Column("account_id", Id, primary_key=True, comment="'': all accounts together"),
+    Column("at", BigInteger, primary_key=True, comment="the minute's first instant; 0: as it stands now"),
+    Column("name", Text, primary_key=True, comment="kvitto.store.verbs.tallies says which"),
+    Column("node", Text, primary_key=True, comment="who counted; so that nodes do not wait for each other"),
+    Column("value", BigInteger, nullable=False),
+    Index("tally_at", "at"),
+    sqlite_with_rowid=False,
+)

@@ -10,14 +10,15 @@ Must not know: what the statements mean. Next: ``kvitto.store.commits``.
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
 from kvitto.core.errors import StoreUnavailable
-from kvitto.core.model import CallbackState, ContentKind, Notify, ReceiptOutcome
+from kvitto.core.model import CallbackState, ContentKind, Feed, Notify, ReceiptOutcome
 from kvitto.core.status import ErrorSource, PartState, Reason, Status
-from kvitto.store.statements import CHUNK, ROWS_MARK, SIZES, Compiled, Row, Statement, compile_for
+from kvitto.store.statements import CHUNK, ROWS_MARK, SIZES, Compiled, Row, RowByRow, Statement, compile_for
 
-__all__ = ["SqliteDatabase", "SqliteTx"]
+__all__ = ["FEW_ROWS", "SqliteDatabase", "SqliteTx"]
 
 BUSY_S: Final = 10.0
 """How long to wait for another process that is writing; its transactions are short."""
@@ -30,6 +31,11 @@ _PRAGMAS: Final = (
     "PRAGMA wal_autocheckpoint=16000",  # pages: 64 MiB of WAL; seldom, because one transaction pays for each
     "PRAGMA journal_size_limit=134217728",
 )
+
+FEW_ROWS: Final = 16
+"""Up to so many updates run row by row: a list of rows is put into tables of its own first, which costs about as much
+as so many calls (ADR 0012).
+"""
 
 _SIZE_FOR: Final = [next(size for size in SIZES if size >= count) for count in range(CHUNK + 1)]
 
@@ -48,14 +54,12 @@ _TRANSIENT: Final = (
 )
 
 
-def _nothing(_: object) -> None:
-    """NULL is NULL; see below."""
-
-
 # A value that is not exactly an int or a str makes sqlite3 search for an adapter, and to find none costs three times as
-# much as to bind it: for NULL, which most values are, and for every word of an enum.
-sqlite3.register_adapter(type(None), _nothing)
-for _words in (Status, Reason, ErrorSource, PartState, Notify, ContentKind, ReceiptOutcome, CallbackState):
+# much as to bind it: for NULL, which most values are, and for every word of an enum. NULL stays NULL; asking an empty
+# dictionary says so without a call of Python's.
+_NOTHING: Final[dict[None, None]] = {}
+sqlite3.register_adapter(type(None), _NOTHING.get)
+for _words in (Status, Reason, ErrorSource, PartState, Notify, ContentKind, ReceiptOutcome, CallbackState, Feed):
     sqlite3.register_adapter(_words, str)
 
 
@@ -86,17 +90,16 @@ class SqliteTx:
         if compiled.rows_at is None:
             return self._call(compiled, compiled.sql, values)
         rows = rows or ()
+        if compiled.each is not None and len(rows) <= FEW_ROWS:
+            return self._call_each(compiled.each, rows)
         result: list[Any] = []
         step = len(rows) if compiled.whole else CHUNK
         for start in range(0, len(rows), step or 1):
             chunk = rows[start : start + step]
-            given = values[: compiled.rows_at]
-            for row in chunk:
-                given.extend(row)
-            size = _SIZE_FOR[len(chunk)] if len(chunk) <= CHUNK else 1 << (len(chunk) - 1).bit_length()
-            if size > len(chunk):
-                given.extend([None] * (compiled.width * (size - len(chunk))))
-            given.extend(values[compiled.rows_at :])
+            count = len(chunk)
+            size = _SIZE_FOR[count] if count <= CHUNK else 1 << (count - 1).bit_length()
+            filling = [None] * (compiled.width * (size - count))
+            given = [*values[: compiled.rows_at], *chain.from_iterable(chunk), *filling, *values[compiled.rows_at :]]
             result.extend(self._call(compiled, self._sized(compiled, size), given))
         return result
 
@@ -113,6 +116,13 @@ class SqliteTx:
             return cursor.fetchall() if compiled.returns else []
         except sqlite3.Error as error:
             raise _translated(error) from error
+
+    def _call_each(self, each: RowByRow, rows: Sequence[Row]) -> list[Any]:
+        try:
+            self._connection.executemany(each.sql, each.values(rows))
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+        return []
 
     def new_ids(self, count: int) -> range:
         """Return numbers after the highest in use; the write lock keeps others from taking them."""

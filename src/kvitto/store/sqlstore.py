@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from kvitto.core.clock import Clock
 from kvitto.core.errors import StoreUnavailable
@@ -59,6 +59,7 @@ from kvitto.store.api import (
     TraceEntry,
 )
 from kvitto.store.commits import Commits, Database, Done, Scope, Verb, WriteTx
+from kvitto.store.office import Office
 from kvitto.store.sealing import Seal
 from kvitto.store.sqlcallbacks import SqlCallbacks, mapped
 from kvitto.store.statements import Int, Statement, Str, Tx
@@ -78,6 +79,7 @@ from kvitto.store.verbs import (
     rerouting,
     retention,
     schedules,
+    tallies,
 )
 
 __all__ = ["SqlStore"]
@@ -92,6 +94,47 @@ def _answers_and_parked(tx: Tx, scope: Scope, items: Sequence[dispatch.Answers])
     now = max((answer.at for item in items for answer in item.answers), default=0)
     receipts.retry_parked_for(tx, scope, [pair for found in known for pair in found], now)
     return [None] * len(items)
+
+
+def _accept_and_count(
+    tx: Tx, scope: Scope, items: Sequence[NewBatch]
+) -> list[NewBatch | AdmissionRefused | FrozenAnswer]:
+    results = admission.accept_batches(tx, scope, items)
+    for told in results:
+        if isinstance(told, NewBatch):
+            tallies.tally_accepted(scope, told, len(told.messages) - len(told.refused))
+    return results
+
+
+def _replace_and_count(tx: Tx, scope: Scope, items: Sequence[admission.Replacement]) -> list[BatchOutcome]:
+    results = []
+    for item in items:
+        before = tx.run(_MESSAGES_IN, first=item.new.batch.id, last=item.new.batch.id[:22] + "ZZZZ")[0][0]
+        told = admission.replace_batches(tx, scope, [item])[0]
+        if told.batch is not None:
+            tallies.tally_replaced(scope, item.new, before)
+        results.append(told)
+    return results
+
+
+def _clean_and_forget(tx: Tx, scope: Scope, items: Sequence[retention.CleanStep]) -> list[Cleaned]:
+    tallies.forget_tallies(tx, scope, [max(item.now for item in items) - tallies.KEPT_MS])
+    return retention.clean(tx, scope, items)
+
+
+def _write_counts(tx: Tx, scope: Scope) -> None:
+    """The last thing that a transaction does: what its facts add to the counters."""
+    if scope.counts:
+        counting.write_counts(tx, scope)
+    if scope.tallies:
+        tallies.write_tallies(tx, scope)
+
+
+_MESSAGES_IN: Final = Statement(
+    lambda _: select(func.count()).where(
+        t.message.c.id.between(bindparam("first", type_=Str), bindparam("last", type_=Str))
+    )
+)
 
 
 def _claim_and_count(tx: Tx, scope: Scope, items: Sequence[dispatch.Claim]) -> list[list[Claimed]]:
@@ -136,8 +179,8 @@ _CREATE_ACCOUNT: Final = Verb("create_account", 10, accounts.create_accounts)
 _SET_ACCOUNT: Final = Verb("set_account", 11, accounts.set_accounts)
 _DELETE_ACCOUNT: Final = Verb("delete_account", 12, accounts.delete_accounts)
 _ROTATE_TOKEN: Final = Verb("rotate_token", 13, accounts.rotate_tokens)
-_ACCEPT: Final = Verb("accept_batch", 20, admission.accept_batches)
-_REPLACE: Final = Verb("replace_batch", 21, admission.replace_batches)
+_ACCEPT: Final = Verb("accept_batch", 20, _accept_and_count)
+_REPLACE: Final = Verb("replace_batch", 21, _replace_and_count)
 _CANCEL: Final = Verb("cancel_batch", 22, admission.cancel_batches)
 _FEEDBACK: Final = Verb("record_feedback", 23, admission.record_feedback)
 _ANSWERS: Final = Verb("record_answers", 30, _answers_and_parked)
@@ -160,7 +203,7 @@ _REROUTE: Final = Verb("reroute_messages", 55, rerouting.reroute_messages)
 _CLAIM: Final = Verb("claim_messages", 60, _claim_and_count)
 _TAKE_BACK_PARTS: Final = Verb("take_back_parts", 1, dispatch.take_back_parts)
 _TAKE_BACK_CALLBACKS: Final = Verb("take_back_callbacks", 2, callbacks.take_back_callbacks)
-_CLEAN: Final = Verb("clean", 80, retention.clean)
+_CLEAN: Final = Verb("clean", 80, _clean_and_forget)
 _LINK_STATES: Final = Verb("record_link_states", 70, counting.record_link_states)
 _PROBE: Final = Verb("check", 3, _beat)
 
@@ -193,7 +236,7 @@ class SqlStore(SqlCallbacks):
         self._serving = serving
         self.commits = Commits(database, node)
         self.commits.unsure = self._unsure
-        self.commits.last = counting.write_counts
+        self.commits.last = _write_counts
         self._node = node
         self._walks = retention.Walks()
         self._unsure_claims: list[SubmitFate] = []
@@ -201,6 +244,7 @@ class SqlStore(SqlCallbacks):
         self._taken_back = False
         self._local = threading.local()
         self._open_readers: list[WriteTx] = []
+        self.office = Office(self.commits.put, self._read)
 
     async def start(self) -> None:
         """Open the database; see ``Store.start``. Where it was away, another call goes on from there."""
@@ -447,7 +491,7 @@ class SqlStore(SqlCallbacks):
             taken = await self.commits.put(_TAKE, feed.Wanted(account_id, limit, now), min(limit, 1000))
             if taken.handing is None:
                 return FeedPage([])
-            return await self._hand(taken)
+            return await self._hand(taken, filter)
         # Who else reads may be faster: what is left of a selection is taken, and the next one is made below it.
         while True:
             seqs, _ = await self._read(feed.find_unread, account_id, filter, limit)
@@ -456,12 +500,13 @@ class SqlStore(SqlCallbacks):
             wanted = feed.Wanted(account_id, limit, now, tuple(seqs))
             taken = await self.commits.put(_TAKE, wanted, min(len(seqs), 1000))
             if taken.handing is not None:
-                return await self._hand(taken)
+                return await self._hand(taken, filter)
 
-    async def _hand(self, taken: "feed.Taken") -> FeedPage:
+    async def _hand(self, taken: "feed.Taken", filter: FeedFilter) -> FeedPage:
         """Read what was taken; it is unread again when it cannot be read."""
         try:
-            views = await self._read(feed.views_of, [message_id for _, message_id in taken.rows])
+            ids = [message_id for _, message_id in taken.rows]
+            views = await self._read(feed.views_of, ids, first_final=filter.first_final)
         except BaseException:
             if taken.handing is not None:
                 self.release_reports(taken.handing)

@@ -13,6 +13,8 @@ Must not know: what the statements mean. Next: ``kvitto.store.verbs``.
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from functools import lru_cache
+from operator import itemgetter
+from types import SimpleNamespace
 from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import BigInteger, Text, bindparam, column, func, text
@@ -28,9 +30,11 @@ __all__ = [
     "ROWS_MARK",
     "SIZES",
     "Compiled",
+    "Each",
     "Int",
     "Kind",
     "Row",
+    "RowByRow",
     "Slot",
     "Statement",
     "Str",
@@ -75,6 +79,13 @@ class Whole(Statement):
     whole = True
 
 
+class Each(Statement):
+    """An UPDATE of one row of a table for each row given, and nothing but that: it may be run row by row.
+
+    ``build`` then gets parameters in the place of the columns of ``r``, which it takes as attributes.
+    """
+
+
 class Slot(IntEnum):
     """What goes into one placeholder of a compiled statement."""
 
@@ -83,11 +94,24 @@ class Slot(IntEnum):
     VALUE = 3  # a constant of the statement
 
 
+class RowByRow(NamedTuple):
+    """The form of a statement for one row. ``take``: from a row given, and the ``constants``, to its placeholders."""
+
+    sql: str
+    constants: tuple[Any, ...]
+    take: Callable[[Row], Row]
+
+    def values(self, rows: Sequence[Row]) -> list[Row]:
+        """The values of each row."""
+        take, constants = self.take, self.constants
+        return [take((*row, *constants)) for row in rows]
+
+
 class Compiled(NamedTuple):
     """A statement as one database's driver takes it.
 
     ``plan``: what goes into each placeholder, in order. ``rows_at``: SQLite: the place in the plan where the rows
-    stand; None when it takes none. ``returns``: it gives rows back.
+    stand; None when it takes none. ``returns``: it gives rows back. ``each``: SQLite: how to run it row by row.
     """
 
     sql: str
@@ -96,6 +120,7 @@ class Compiled(NamedTuple):
     rows_at: int | None
     width: int
     whole: bool
+    each: "RowByRow | None" = None
 
     def values(self, parameters: Mapping[str, Any]) -> list[Any]:
         """The values of the plan, columns left out (SQLite)."""
@@ -125,6 +150,12 @@ def _postgres_rows(columns: Mapping[str, Kind]) -> FromClause:
     return func.unnest(*arrays).table_valued(*typed).render_derived(name="r")
 
 
+_FIRST_JOIN: Final = ") AS r JOIN "
+_FIRST_CROSS_JOIN: Final = ") AS r CROSS JOIN "
+"""To SQLite the same, but that the rows given come first, which is meant, and are read as they are needed. Before a
+plain JOIN it puts them into a table of its own, which costs what some rows cost.
+"""
+
 _DIALECTS: Final[dict[str, Dialect]] = {"sqlite": sqlite.dialect(paramstyle="qmark"), "postgresql": asyncpg_dialect()}  # type: ignore[no-untyped-call]
 
 
@@ -146,6 +177,19 @@ def compile_for(database: str, statement: Statement) -> Compiled:
         else:
             plan.append((Slot.VALUE, compiled.params[name]))
     sql = str(compiled)
+    if database == "sqlite":
+        sql = sql.replace(_FIRST_JOIN, _FIRST_CROSS_JOIN)
     rows_at = sql[: sql.index(ROWS_MARK)].count("?") if ROWS_MARK in sql else None
     returns = isinstance(element, SelectBase) or bool(getattr(element, "_returning", ()))
-    return Compiled(sql, tuple(plan), returns, rows_at, len(statement.columns), statement.whole)
+    each = _row_by_row(statement) if database == "sqlite" and isinstance(statement, Each) else None
+    return Compiled(sql, tuple(plan), returns, rows_at, len(statement.columns), statement.whole, each)
+
+
+def _row_by_row(statement: Each) -> RowByRow:
+    given = {name: bindparam(f"row_{name}", type_=kind) for name, kind in statement.columns.items()}
+    compiled: Any = statement.build(SimpleNamespace(c=SimpleNamespace(**given))).compile(dialect=_DIALECTS["sqlite"])
+    index_of = {f"row_{name}": index for index, name in enumerate(statement.columns)}
+    constants = [name for name in compiled.positiontup if name not in index_of]
+    index_of |= {name: len(statement.columns) + index for index, name in enumerate(constants)}
+    take = itemgetter(*[index_of[name] for name in compiled.positiontup])
+    return RowByRow(str(compiled), tuple(compiled.params[name] for name in constants), take)

@@ -117,7 +117,7 @@ class InfobipDialect:
     ) -> Answer:
         """Say a problem in Infobip's words (section 8); of a send that could not be paid for, item by item."""
         if isinstance(operation, Send) and problem in _REFUSED_SENDS and isinstance(operation.shows, Shown):
-            return responses.write_refused(operation.shows, _REFUSED_SENDS[problem], operation.submission)
+            return responses.write_refused(operation.shows, call, _REFUSED_SENDS[problem], operation.submission)
         bulk = isinstance(operation, FetchSchedule | Reschedule)
         return errors.refuse(problem, form_of(call), retry_after_s=retry_after_s, allow=allow, bulk=bulk)
 

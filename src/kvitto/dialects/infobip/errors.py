@@ -72,7 +72,7 @@ _WORDS: Final[Mapping[Problem, _Words]] = {
     Problem.TOO_MANY_PARTS: _Words(400, "BAD_REQUEST", "E400", "Message too long"),
     Problem.NOT_FOUND: _Words(404, "NOT_FOUND", "E404", "Requested resource not found"),
     Problem.METHOD_NOT_ALLOWED: _Words(405, "METHOD_NOT_ALLOWED", "E405", "Method not allowed"),
-    Problem.ALREADY_DISPATCHED: _Words(400, "BAD_REQUEST", "E400", "Bulk has been sent already"),
+    Problem.ALREADY_DISPATCHED: _Words(400, "BAD_REQUEST", "E400", "Bulk has been sent or canceled already"),
     Problem.TOO_LARGE: _Words(413, "REQUEST_ENTITY_TOO_LARGE", "E413", "Request is too large"),
     Problem.THROTTLED: _Words(429, "TOO_MANY_REQUESTS", "E429", "Too many requests"),
     Problem.UNAVAILABLE: _Words(503, "SERVICE_UNAVAILABLE", "E503", "Service is not available, try again later"),

@@ -39,8 +39,8 @@ __all__ = [
 
 SENDER_DIGITS: Final = (3, 16)
 SENDER_CHARS: Final = (3, 11)
-_DIGITS_MAX: Final = 10
-"""Whole numbers in text of more digits are not read at all: every limit is far below."""
+_DIGITS_MAX: Final = 20
+"""More digits of a whole number in text are not read: every limit is far below."""
 
 
 def is_plain(value: str) -> bool:
@@ -172,11 +172,13 @@ def read_hex(field: str, value: str) -> bytes:
 
 
 def read_whole_number(field: str, value: str) -> int:
-    """Return the number that a string of ASCII digits means."""
-    digits = value[1:] if value[:1] == "-" else value
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS_MAX):
+    """Return the number that a string of ASCII digits means; one beyond all limits is still beyond them."""
+    below = value[:1] == "-"
+    digits = value[1:] if below else value
+    if not (digits.isascii() and digits.isdigit()):
         raise Invalid(field, "must be a whole number")
-    return int(value)
+    number = int(digits.lstrip("0")[:_DIGITS_MAX] or "0")
+    return -number if below else number
 
 
 _FLAGS: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}

@@ -63,6 +63,7 @@ def read_reports(call: Call, account: Account) -> TakeReports:
         batch_ids=_ids(call, "bulkId", wire.BULK_ID_MAX_CHARS),
         message_ids=_ids(call, "messageId", wire.MESSAGE_ID_MAX_CHARS),
         keeps=_says(wanted) if wanted else None,
+        first_final=account.late_corrections is False,
     )
     limit = _limit(call, wire.REPORTS_MAX[form.version])
     return TakeReports(filter=found, limit=limit, peek=peek is not None and fields.read_flag("peek", peek), shows=form)
@@ -109,6 +110,7 @@ class LogReader:
             until_at=_date(call, "sentUntil"),
             shows=chooser(_group(call)),
             keeps=self._keeps(call),
+            first_final=account.late_corrections is False,
         )
         limit, pages, cursor = _limit(call, wire.LOGS_MAX), False, None
         if form.version == 3:

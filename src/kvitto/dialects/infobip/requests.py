@@ -51,7 +51,7 @@ class SendReader:
         """``POST text/single`` (3.1)."""
         given = decode(TextIn, call)
         shown = _shown(call, given.bulk_id)
-        return self._submit([_text(given, "", call.now)], shown, account, call.now)
+        return self._submit([_text(given, "", call.now)], shown, account, call)
 
     def _several(self, call: Call, account: Account) -> Send | Answer:
         """``POST text/multi`` and ``text/advanced`` (3.2, 3.3)."""
@@ -62,13 +62,13 @@ class SendReader:
         shared = _stored(tracking=given.tracking, urlOptions=given.url_options)
         texts = [_text(one, f"messages[{at}].", call.now, shared) for at, one in enumerate(given.messages)]
         spacing_ms = fields.read_spacing_ms("sendingSpeedLimit", given.sending_speed_limit)
-        return self._submit(texts, shown, account, call.now, spacing_ms)
+        return self._submit(texts, shown, account, call, spacing_ms)
 
     def _query(self, call: Call, account: Account) -> Send | Answer:
         """``GET`` and ``POST text/query`` (3.4): everything in the query string."""
         given = _text_of_query(call)
         shown = _shown(call, given.bulk_id)
-        return self._submit([_text(given, "", call.now)], shown, account, call.now)
+        return self._submit([_text(given, "", call.now)], shown, account, call)
 
     def _messages(self, call: Call, account: Account) -> Send | Answer:
         """``POST /sms/3/messages`` (6)."""
@@ -87,13 +87,13 @@ class SendReader:
             spacing_ms = fields.read_spacing_ms("options.schedule.sendingSpeedLimit", schedule.sending_speed_limit)
         shown = _shown(call, bulk_id, counts)
         texts = [_message(one, f"messages[{at}].", send_at, shared) for at, one in enumerate(given.messages)]
-        return self._submit(texts, shown, account, call.now, spacing_ms)
+        return self._submit(texts, shown, account, call, spacing_ms)
 
     def _submit(
-        self, texts: Sequence[Text], shown: Shown, account: Account, now: int, spacing_ms: float | None = None
+        self, texts: Sequence[Text], shown: Shown, account: Account, call: Call, spacing_ms: float | None = None
     ) -> Send | Answer:
-        read = submit(texts, shown, account, now, most=self._most, spacing_ms=spacing_ms)
-        return write_refused(read) if isinstance(read, Shown) else read
+        read = submit(texts, shown, account, call.now, most=self._most, spacing_ms=spacing_ms)
+        return write_refused(read, call) if isinstance(read, Shown) else read
 
 
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -194,7 +194,9 @@ _WORDS_OF_QUERY: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
 
 def _text_of_query(call: Call) -> TextIn:
     query = call.query
-    refuse_nul("", dict(query))
+    for name, values in query.items():
+        for value in values:
+            refuse_nul(name, value)
 
     def last(name: str) -> str | None:
         values = query.get(name)

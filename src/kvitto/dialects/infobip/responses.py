@@ -10,10 +10,11 @@ from typing import Final, NamedTuple
 
 from msgspec import UNSET, UnsetType
 
+from kvitto.core.ids import empty_batch_id
 from kvitto.core.model import NewBatch, NewMessage, Schedule, ScheduleState, Submission
 from kvitto.core.operations import CloseSession, FetchSchedule, OpenSession, Reschedule, Send, Session
 from kvitto.core.status import Reason, Status
-from kvitto.dialects.base import Answer
+from kvitto.dialects.base import Answer, Call
 from kvitto.dialects.infobip import wire
 from kvitto.dialects.infobip.forms import JSON, Form, answer
 from kvitto.dialects.infobip.statuses import GROUPS, status_of, vendor_status
@@ -87,15 +88,19 @@ def _write_plain(shown: Shown, stored: NewBatch, accepted: int) -> Answer:
     return Answer(200, ENCODER.encode(wire.Sent3ListOut(items, shown.bulk_id or stored.batch.id)), JSON)
 
 
-def write_refused(shown: Shown, status: int | None = None, submission: Submission | None = None) -> Answer:
+def write_refused(
+    shown: Shown, call: Call | None, status: int | None = None, submission: Submission | None = None
+) -> Answer:
     """200 all the same: nothing was stored, and each destination says why.
 
-    ``status``: why those of ``submission`` were refused that were to be sent to; without one there were none.
+    There is a ``bulkId``, since versions 2 and 3 promise one always; nothing has it. ``status``: why those of
+    ``submission`` were refused that were to be sent to; without one there were none.
     """
     items = [] if submission is None or status is None else [
         _Item(to, message_id, status, 0) for to, message_id in _wanted(submission)
     ]  # fmt: skip
-    return _write_items(shown, items, shown.bulk_id)
+    spare = None if call is None else empty_batch_id(call.now, call.body or call.path.encode())
+    return _write_items(shown, items, shown.bulk_id or spare)
 
 
 def _item(message: NewMessage, accepted: int) -> _Item:

@@ -30,6 +30,8 @@ _JITTER_STEPS: Final = 2**32
 _RETRY_AFTER_MIN_S: Final = 1.0
 """``Retry-After: 0`` is no permission to knock without a pause."""
 _RETRY_AFTER_MAX_S: Final = 3_600.0
+_PUT_OFF_MAX_S: Final = 86_400.0
+"""A day after the first try, what the receiver puts off counts as tried: nothing is put off for ever."""
 
 _TOO_MANY_REQUESTS: Final = 429
 _CONTENT_TYPE: Final = ("Content-Type", JSON)
@@ -84,11 +86,13 @@ def _acknowledges(body: bytes) -> bool:
 
 
 def _slower(due: CallbackDue, retry_after_s: float | None, now: int) -> RetryDecision:
-    """429: a ``Retry-After`` moves this try, which then was none; without it, it counts like any other."""
+    """429: a ``Retry-After`` moves this try, which then was none; without it, or after a day of it, it counts."""
     if retry_after_s is None or not math.isfinite(retry_after_s):
         return RetryDecision(False, _next_try(due, now), slower=True)
     wait_s = min(max(retry_after_s, _RETRY_AFTER_MIN_S), _RETRY_AFTER_MAX_S)
-    return RetryDecision(False, now + round(wait_s * 1000), counts=False, slower=True)
+    counts = due.first_failed_at is not None and now - due.first_failed_at >= _PUT_OFF_MAX_S * 1000
+    retry_at = None if counts and due.attempts >= len(OFFSETS_S) else now + round(wait_s * 1000)
+    return RetryDecision(False, retry_at, counts=counts, slower=True)
 
 
 def _next_try(due: CallbackDue, now: int) -> int | None:

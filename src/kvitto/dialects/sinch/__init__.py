@@ -96,7 +96,7 @@ class SinchDialect:
         """Whatever the batch asked for; a final status is not replaced, unless the account wants it (status.md 7)."""
         facts = due.facts
         if isinstance(facts, MessageView):
-            if facts.notes & Note.LATE and account.late_corrections is not True:
+            if facts.notes is not Note.NONE and facts.notes & Note.LATE and account.late_corrections is not True:
                 return False
             return not account.final_only or facts.status in FINAL
         return True

@@ -13,6 +13,7 @@ from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 
 __all__ = [
+    "SETTABLE",
     "AccountChange",
     "EndedSession",
     "NewSession",
@@ -88,7 +89,7 @@ _COLUMNS: Final = (
     "old_callback_secret",
     "old_secret_until",
 )
-_SETTABLE: Final = frozenset(_COLUMNS) - {"id", "name", "created_at", "old_callback_secret", "old_secret_until"}
+SETTABLE: Final = frozenset(_COLUMNS) - {"id", "name", "created_at", "old_callback_secret", "old_secret_until"}
 
 
 def account_columns() -> tuple[Any, ...]:
@@ -216,7 +217,7 @@ _SETTERS: Final[dict[str, Statement]] = {
             .where(t.account.c.name == bindparam("of", type_=Str))
         )
     )
-    for name in sorted(_SETTABLE)
+    for name in sorted(SETTABLE)
 }
 
 

@@ -18,7 +18,7 @@ from kvitto.core.status import FINAL, Note
 from kvitto.store import schema as t
 from kvitto.store.callbackapi import EndpointDue, Want
 from kvitto.store.commits import Scope
-from kvitto.store.statements import Int, Statement, Str, Tx
+from kvitto.store.statements import Each, Int, Statement, Str, Tx
 from kvitto.store.verbs.changes import (
     KIND,
     LEASE_MS,
@@ -30,6 +30,7 @@ from kvitto.store.verbs.changes import (
     count_ends,
     read_error,
 )
+from kvitto.store.verbs.tallies import tally_callbacks
 from kvitto.store.verbs.texts import read_extra, read_own
 from kvitto.store.verbs.unread import enter_given_up
 
@@ -291,7 +292,7 @@ def _reports(tx: Tx, wanted: dict[str, bool]) -> dict[str, BatchReport]:
     return reports
 
 
-_RECORD: Final = Statement(
+_RECORD: Final = Each(
     lambda r: (
         update(t.callback)
         .values(
@@ -308,6 +309,7 @@ _RECORD: Final = Statement(
             bundle=r.c.bundle,
         )
         .where(t.callback.c.id == r.c.id)
+        .returning(t.callback.c.account_id, t.callback.c.state, t.callback.c.last_at)
     ),
     id=Int,
     state=Str,
@@ -386,7 +388,7 @@ def record_attempts(tx: Tx, scope: Scope, items: Sequence[Sequence[CallbackResul
         for one in item
     ]
     if rows:
-        tx.run(_RECORD, rows)
+        tally_callbacks(scope, ((row[0], row[1], row[2]) for row in tx.run(_RECORD, rows)))
         kept = [_attempt(one.id, one.attempt) for item in items for one in item if one.attempt is not None]
         if kept:
             tx.run(_KEEP_ATTEMPT, kept)

@@ -45,6 +45,7 @@ from kvitto.store.commitorder import CurrentTx
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 from kvitto.store.verbs import unread
+from kvitto.store.verbs.tallies import tally_change
 from kvitto.store.verbs.texts import read_extra, read_own
 
 __all__ = [
@@ -178,6 +179,7 @@ class Loaded:
         "row",
         "smsc_ids",
         "was",
+        "written_at",
     )
 
     def __init__(self, row: Sequence[Any]) -> None:
@@ -192,6 +194,7 @@ class Loaded:
         self.links: dict[int, str] = {}
         self.smsc_ids: dict[int, str | None] = {}
         self.groups: frozenset[str] = frozenset()
+        self.written_at: int | None = None
         self._hushed = False
 
     def hush(self) -> None:
@@ -381,11 +384,13 @@ def load_parts(tx: Tx, loaded: Sequence[Loaded]) -> None:
     links: dict[str, dict[int, str]] = {}
     smsc_ids: dict[str, dict[int, str | None]] = {}
     groups: dict[str, set[str]] = {}
+    written: dict[str, int] = {}
     for row in tx.run(PARTS_OF, [(one.id,) for one in loaded]):
         by_id.setdefault(row[0], []).append(read_part(row))
         links.setdefault(row[0], {})[row[1]] = row[12]
         smsc_ids.setdefault(row[0], {})[row[1]] = row[14]
         groups.setdefault(row[0], set()).add(row[13])
+        written[row[0]] = row[15] if row[0] not in written else min(written[row[0]], row[15])
     for one in loaded:
         parts = by_id.get(one.id, [])
         if one.parts == 1:
@@ -394,6 +399,7 @@ def load_parts(tx: Tx, loaded: Sequence[Loaded]) -> None:
         one.links = links.get(one.id, {})
         one.smsc_ids = smsc_ids.get(one.id, {})
         one.groups = frozenset(groups.get(one.id, ()))
+        one.written_at = written.get(one.id)
 
 
 def message_of(tx: Tx, ids: Sequence[str]) -> dict[str, Loaded]:
@@ -645,7 +651,7 @@ class Changes:
 
     def __init__(self, tx: Tx, scope: Scope, now: int) -> None:
         self._tx = tx
-        self._scope = scope
+        self.scope = scope
         self._now = now
         self._parts: dict[tuple[str, int], PartRecord] = {}
         self._states: dict[tuple[str, int], PartRecord] = {}
@@ -675,6 +681,7 @@ class Changes:
         if outcome.kind is MoveKind.CORRECT:
             self._firsts[loaded.id] = _first_final(before)
         if outcome.changed:
+            tally_change(self.scope, loaded.account_id, before, outcome.message, self._now, loaded.written_at)
             self._note_change(loaded, late=outcome.kind is MoveKind.CORRECT)
         elif part is not None and outcome.kind is MoveKind.REFINE and loaded.record.reason is Reason.RETRYING_SMSC:
             self._note_attempt(loaded, before, event.at)
@@ -700,7 +707,7 @@ class Changes:
 
     def count(self, link: str, group: str, name: str) -> None:
         """Add one to a link's counter (R54)."""
-        self._scope.count(link, group, name)
+        self.scope.count(link, group, name)
 
     def born(self, loaded: Loaded) -> None:
         """A message that was stored with its end already (an abort at admission): event and callbacks."""
@@ -784,6 +791,7 @@ class Changes:
         rows: list[tuple[Any, ...]] = []
         of_parts: list[tuple[Any, ...]] = []
         ends: list[tuple[str, int, str]] = []
+        corrections: list[tuple[str, int, str]] = []
         due: list[_Telling] = []
         for seq, (loaded, view, tell) in zip(self._tx.new_ids(len(self._events)), self._events, strict=True):
             error = view.error
@@ -806,7 +814,8 @@ class Changes:
             if loaded.decided_by:
                 of_parts.append((*rows.pop(), loaded.decided_by))
             if view.status in FINAL and (loaded.feed, tell) in unread.ENTERS:
-                ends.append((view.account_id, seq, view.id))
+                corrects = view.id in self._firsts and Note.LATE in view.notes
+                (corrections if corrects else ends).append((view.account_id, seq, view.id))
             if tell:
                 due.append((seq, view, loaded, TELLS_MESSAGE))
         if rows:
@@ -815,12 +824,14 @@ class Changes:
             self._tx.run(_INSERT_PART_EVENTS, of_parts)
         if ends:
             unread.enter(self._tx, ends)
+        if corrections:
+            unread.correct(self._tx, corrections)
         if due:
             self._write_callbacks(due)
 
     def _write_callbacks(self, due: "Sequence[_Telling]") -> None:
-        node, now = self._scope.node, self._now
-        room, full, handoff = self._scope.room, self._scope.full, self._scope.handoff
+        node, now = self.scope.node, self._now
+        room, full, handoff = self.scope.room, self.scope.full, self.scope.handoff
         rows = []
         for number, facts, loaded, tells in due:
             url, account_id, dialect = loaded.callback_url or "", loaded.account_id, loaded.dialect

@@ -20,7 +20,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, true
+from sqlalchemy.dialects import postgresql
 
 from kvitto.core.model import Claimed, ReceiptOutcome
 from kvitto.store import schema as t
@@ -95,34 +96,23 @@ def count_claims(scope: Scope, items: Sequence[Claim], taken: Sequence[Sequence[
 
 
 _KEY: Final[dict[str, Kind]] = {"link": Str, "grp": Str, "name": Str, "n": Int, "node": Str}
-_ADD: Final = Statement(
-    lambda r: (
-        update(t.link_counter)
-        .values(value=t.link_counter.c.value + r.c.n)
-        .where(
-            t.link_counter.c.node == r.c.node,
-            t.link_counter.c.link == r.c.link,
-            t.link_counter.c.grp == r.c.grp,
-            t.link_counter.c.name == r.c.name,
-        )
-        .returning(t.link_counter.c.link, t.link_counter.c.grp, t.link_counter.c.name)
-    ),
-    **_KEY,
-)
-_BEGIN: Final = Statement(
-    lambda r: insert(t.link_counter).from_select(
-        ["node", "link", "grp", "name", "value"], select(r.c.node, r.c.link, r.c.grp, r.c.name, r.c.n)
-    ),
-    **_KEY,
-)
+
+
+def _add(r: Any) -> Any:
+    """Add to counters, or begin them. The clause is PostgreSQL's by name; both databases have it in the same words."""
+    columns = ["node", "link", "grp", "name", "value"]
+    given = select(r.c.node, r.c.link, r.c.grp, r.c.name, r.c.n).where(true())  # SQLite: or ON would begin a join
+    insertion = postgresql.insert(t.link_counter).from_select(columns, given)
+    total = t.link_counter.c.value + insertion.excluded.value
+    return insertion.on_conflict_do_update(index_elements=columns[:4], set_={"value": total})
+
+
+_ADD: Final = Statement(_add, **_KEY)
 
 
 def write_counts(tx: Tx, scope: Scope) -> None:
     """Write what the transaction has counted; called last in it. In order, so that nobody waits in a circle."""
-    rows = [(*key, count, scope.node) for key, count in sorted(scope.counts.items())]
-    known = {tuple(row) for row in tx.run(_ADD, rows)}
-    if len(known) < len(rows):
-        tx.run(_BEGIN, [row for row in rows if row[:3] not in known])
+    tx.run(_ADD, [(*key, count, scope.node) for key, count in sorted(scope.counts.items())])
 
 
 _COUNTS: Final = Statement(

@@ -16,7 +16,7 @@ from kvitto.core.window import next_opening
 from kvitto.store import schema as t
 from kvitto.store.api import SubmitAnswer, SubmitFate
 from kvitto.store.commits import Scope
-from kvitto.store.statements import Int, Statement, Str, Tx
+from kvitto.store.statements import Each, Int, Statement, Str, Tx
 from kvitto.store.verbs.changes import (
     SET_STATES,
     Changes,
@@ -27,6 +27,7 @@ from kvitto.store.verbs.changes import (
     message_of,
     select_loaded,
 )
+from kvitto.store.verbs.tallies import tally_dispatched
 from kvitto.store.verbs.texts import read_content, read_own, read_window
 
 __all__ = [
@@ -104,7 +105,7 @@ _DUE: Final = Statement(
         .with_for_update(of=t.message, skip_locked=True)
     )
 )
-_LEAVE_QUEUE: Final = Statement(
+_LEAVE_QUEUE: Final = Each(
     lambda r: (
         update(t.message)
         .values(due_at=None, attempts=t.message.c.attempts + 1, reason=str(Reason.IN_FLIGHT))
@@ -265,7 +266,7 @@ _MESSAGES_OF_PARTS: Final = Statement(
     id=Str,
     no=Int,
 )
-_TAKE_LONE_PARTS: Final = Statement(
+_TAKE_LONE_PARTS: Final = Each(
     lambda r: (
         update(t.part)
         .values(state=str(PartState.ACCEPTED), smsc_message_id=r.c.smsc_id, folded_id=r.c.folded, answered_at=r.c.at)
@@ -310,7 +311,7 @@ def load_for_parts(tx: Tx, keys: Sequence[PartKey]) -> dict[str, Loaded]:
 
 _PLAIN: Final = Statement(
     lambda r: (
-        select(t.message.c.id)
+        select(t.message.c.id, t.message.c.account_id)
         .select_from(
             r.join(t.part, (t.part.c.message_id == r.c.id) & (t.part.c.part_no == 1))
             .join(t.message, t.message.c.id == t.part.c.message_id)
@@ -329,7 +330,7 @@ _PLAIN: Final = Statement(
     ),
     id=Str,
 )
-_DISPATCH_PLAIN: Final = Statement(
+_DISPATCH_PLAIN: Final = Each(
     lambda r: (
         update(t.message)
         .values(status=str(Status.DISPATCHED), reason=str(Reason.ACCEPTED), since_at=r.c.at)
@@ -356,6 +357,7 @@ def record_answers(tx: Tx, scope: Scope, items: Sequence[Answers]) -> list[list[
             folded = fold(answer.smsc_message_id) or None
             row = (*answer.key, answer.smsc_message_id, folded, answer.at)
             if answer.key[0] in plain:
+                tally_dispatched(scope, plain[answer.key[0]])
                 dispatched.append((answer.key[0], answer.at))
                 lone.append(row)
             else:
@@ -379,21 +381,22 @@ def record_answers(tx: Tx, scope: Scope, items: Sequence[Answers]) -> list[list[
     return known
 
 
-def _plain(tx: Tx, items: Sequence[Answers]) -> set[str]:
-    """The messages of which nothing but "the SMSC has it" can be said now: nearly all, and the way is short for them.
+def _plain(tx: Tx, items: Sequence[Answers]) -> dict[str, str]:
+    """The messages, with their accounts, of which nothing but "the SMSC has it" can be said now: nearly all of them.
 
     One part, written or in doubt, one answer with status 0, no error so far, nobody to call back: the status machine
     makes each of them DISPATCHED, ``accepted``, at the answer's time (a test holds it to that).
     """
     ids = [answer.key[0] for item in items for answer in item.answers if answer.command_status == 0]
     if not ids:
-        return set()
-    plain = {row[0] for row in tx.run(_PLAIN, [(one,) for one in ids])}
+        return {}
+    plain = {row[0]: row[1] for row in tx.run(_PLAIN, [(one,) for one in ids])}
+    others: set[str] = set()
     if len(ids) != sum(len(item.answers) for item in items):
-        plain -= {answer.key[0] for item in items for answer in item.answers if answer.command_status != 0}
+        others = {answer.key[0] for item in items for answer in item.answers if answer.command_status != 0}
     if len(set(ids)) != len(ids):
-        plain -= {one for one in ids if ids.count(one) > 1}
-    return plain
+        others |= {one for one in ids if ids.count(one) > 1}
+    return {one: account_id for one, account_id in plain.items() if one not in others} if others else plain
 
 
 def _answer(changes: Changes, one: Loaded, answer: SubmitAnswer) -> None:

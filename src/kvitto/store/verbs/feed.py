@@ -199,6 +199,8 @@ _ROWS: Final = Statement(
         t.message.c.own,
         t.part.c.smsc_message_id,
         t.part.c.link,
+        t.message.c.first_final,
+        t.message.c.first_times,
     ).select_from(
         r.join(t.message, t.message.c.id == r.c.id).outerjoin(
             t.part,
@@ -322,22 +324,30 @@ def find_unread(tx: Tx, account_id: str, wanted: FeedFilter, limit: int) -> tupl
         if not rows:
             break
         below = rows[-1][0]
-        for seq, view in zip([row[0] for row in rows], views_of(tx, [row[1] for row in rows]), strict=True):
+        found = views_of(tx, [row[1] for row in rows], first_final=wanted.first_final)
+        for seq, view in zip([row[0] for row in rows], found, strict=True):
             if view is not None and (wanted.keeps is None or wanted.keeps(view)) and len(seqs) < limit:
                 seqs.append(seq)
                 views.append(view)
     return seqs, views
 
 
-def views_of(tx: Tx, message_ids: Sequence[str]) -> list[MessageView | None]:
-    """Messages as they stand, in the order asked for; None for one that is gone.
+def views_of(tx: Tx, message_ids: Sequence[str], *, first_final: bool = False) -> list[MessageView | None]:
+    """Messages as they stand, or at their first end, in the order asked for; None for one that is gone.
 
     As ``changes.read_view`` would read them, but each batch is read once: pages are long, and so are most batches.
     """
     batch_ids = {batch_of(one) for one in message_ids}
     batches = {row[0]: _Batch(row) for row in tx.run(_BATCH_ROWS, [(one,) for one in batch_ids])}
-    found = {row[0]: _view(row, batches) for row in tx.run(_ROWS, [(one,) for one in message_ids])}
+    rows = tx.run(_ROWS, [(one,) for one in message_ids])
+    found = {row[0]: _view(_at_first_end(row) if first_final and row[20] else row, batches) for row in rows}
     return [found.get(one) for one in message_ids]
+
+
+def _at_first_end(row: Sequence[Any]) -> Sequence[Any]:
+    """The row as it was before a late correction (``changes.read_view`` does the same)."""
+    status, reason, *error = msgspec.json.decode(row[20])
+    return (*row[:3], status, reason, *msgspec.json.decode(row[21]), *error, *row[12:])
 
 
 class _Batch:

@@ -32,6 +32,8 @@ _STEP: Final = 500
 """Messages looked at in one go."""
 _END: Final = (1 << 62, "Z" * 26)
 _FOREVER: Final = 1 << 62
+_DIGITS_MAX: Final = 18
+"""Of the instant in a cursor: a database can hold it."""
 
 Place = tuple[int, str]
 """Where a page ends: (sent at, message id); pages go downwards."""
@@ -138,7 +140,7 @@ def log_page(tx: Tx, account_id: str, wanted: LogFilter, limit: int, cursor: str
         step = max(_STEP, limit + 1)
         rows = _step(tx, account_id, wanted, among, place, step)
         for row in rows:
-            view = read_view(row, first_final=False)
+            view = read_view(row, first_final=wanted.first_final)
             if keeps(view):
                 found.append(view._replace(text=_text_of(row)))
                 if len(found) > limit:
@@ -212,7 +214,7 @@ def _read_cursor(account_id: str, cursor: str) -> Place | None:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         text, _, check = base64.b64decode(padded, b"-_", validate=True).decode("ascii").rpartition(".")
         at, _, message_id = text.partition(".")
-        if check != f"{_sum(account_id, text):08x}" or len(message_id) != len(_END[1]):
+        if check != f"{_sum(account_id, text):08x}" or len(message_id) != len(_END[1]) or len(at) > _DIGITS_MAX:
             return None
         return int(at), message_id
     except (ValueError, binascii.Error):

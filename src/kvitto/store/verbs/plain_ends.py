@@ -18,8 +18,9 @@ from kvitto.core.model import MessageView, Notify
 from kvitto.core.receipt import Receipt, shown_done_at
 from kvitto.core.status import NO_ERROR, ErrorSource, Note, PartState, Status, StatusError
 from kvitto.store import schema as t
-from kvitto.store.statements import Int, Statement, Str, Tx
+from kvitto.store.statements import Each, Int, Statement, Str, Tx
 from kvitto.store.verbs.changes import KIND, NOTIFY, Changes, join_batch
+from kvitto.store.verbs.tallies import tally_plain_end
 from kvitto.store.verbs.texts import read_extra
 
 __all__ = ["Asked", "Ending", "find_plain_ends", "write_plain_ends"]
@@ -117,7 +118,7 @@ _LOOK_UP: Final = Statement(
     grp=Str,
     folded=Str,
 )
-_END: Final = Statement(
+_END: Final = Each(
     lambda r: (
         update(t.message)
         .values(
@@ -204,5 +205,6 @@ def write_plain_ends(tx: Tx, changes: Changes, found: Sequence[tuple[Asked, Endi
             read_extra(ending.extra),
         )
         changes.end(ending, view)
+        tally_plain_end(changes.scope, ending.account_id, status, reason, error, at, ending.written_at)
     if rows:
         tx.run(_END, rows)

@@ -225,6 +225,8 @@ def _apply(changes: Changes, one: Parked, item: Found, level: int, now: int, *, 
     if item.loaded.parts > 1:
         event = event._replace(whole=one.rules.part_receipts is PartReceipts.ONE)
     was_ended = item.loaded.record.status in FINAL
+    if item.loaded.written_at is None:
+        item.loaded.written_at = item.written_at
     outcome = changes.apply(item.loaded, event)
     if outcome.part is not None and item.loaded.parts > 1:
         watch_parts(changes, item.loaded, item.part_no, (one.link, one.group), one.rules, event.at)
@@ -512,7 +514,7 @@ message that we let expire meanwhile (R45)."""
 
 
 def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_Verdict], now: int) -> list[_Verdict]:
-    """Give receipts that have waited long enough to the one part in doubt that they fit."""
+    """Give receipts that have waited long enough to the part in doubt that they fit, oldest first."""
     result = list(verdicts)
     ripe = [
         index
@@ -528,16 +530,21 @@ def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_V
     for row in [*tx.run(_IN_DOUBT_OF, keys), *tx.run(_RESENT_OF, keys)]:
         one = loaded.setdefault(row[4], Loaded(row[4:]))
         key = (one.id, row[0])
-        doubtful[key] = (DoubtfulPart(key, row[1], one.recipient, row[3]), row[2], key)
+        doubtful[key] = (DoubtfulPart(key, row[1], one.recipient, row[3], one.id, row[0]), row[2], key)
     if not doubtful:
         return result
     load_parts(tx, list(loaded.values()))
     changes = Changes(tx, scope, now)
     names: list[tuple[Any, ...]] = []
+    named: dict[tuple[str, str], Found] = {}
     for index in ripe:
         waiting = parked[index]
+        smsc_id = (waiting.group, fold(waiting.receipt.message_id))
+        if smsc_id in named:  # another receipt of the part that has just been named, and of no other part of its text
+            result[index] = _apply(changes, waiting, named[smsc_id], 2, now)
+            continue
         fit = adopt(
-            waiting.receipt, waiting.group, waiting.at, [part for part, _, _ in doubtful.values()], waiting.rules
+            waiting.receipt, waiting.group, waiting.at, (part for part, _, _ in doubtful.values()), waiting.rules
         )
         if fit is None:
             continue
@@ -550,6 +557,7 @@ def _adopt(tx: Tx, scope: Scope, parked: Sequence[Parked], verdicts: Sequence[_V
             Candidate(fit.key, waiting.group, "", part.destination, part.submitted_at, False),
         )
         item.loaded.smsc_ids[part_no] = waiting.receipt.message_id
+        named[smsc_id] = item
         result[index] = _apply(changes, waiting, item, 0, now, adopted=True)
         names.append((message_id, part_no, waiting.receipt.message_id, fold(waiting.receipt.message_id), waiting.at))
     changes.write()

@@ -88,17 +88,18 @@ _SET_TIMES: Final = Statement(
 
 def schedule_of(tx: Tx, account_id: str, name: str, now: int) -> Schedule | None:
     """When a scheduled batch leaves and where it stands; None for one that is unknown or was never scheduled."""
-    batch = _find(tx, account_id, name, _READ)
-    return None if batch is None else _describe(tx, batch, now)
+    found = [_describe(tx, batch, now) for batch in _find(tx, account_id, name, _READ)]
+    return next((one for one in found if one.state in _WAITS), found[0] if found else None)
 
 
-def _find(tx: Tx, account_id: str, name: str, statement: Statement) -> Batch | None:
-    """The newest scheduled batch that the id means."""
-    for batch_id in batches_named(tx, account_id, (name,)):
-        batch = read_batch(tx.run(statement, [(batch_id,)])[0])
-        if batch.send_at is not None:
-            return batch
-    return None
+_WAITS: Final = (ScheduleState.PENDING, ScheduleState.PAUSED)
+
+
+def _find(tx: Tx, account_id: str, name: str, statement: Statement) -> list[Batch]:
+    """The scheduled batches that the id means, newest first: a customer may use an id of its own again."""
+    ids = [(batch_id,) for batch_id in batches_named(tx, account_id, (name,))]
+    found = [read_batch(row) for row in tx.run(statement, ids)] if ids else []
+    return sorted((batch for batch in found if batch.send_at is not None), key=lambda one: one.id, reverse=True)
 
 
 def _describe(tx: Tx, batch: Batch, now: int) -> Schedule:
@@ -126,13 +127,18 @@ def reschedule_batches(tx: Tx, scope: Scope, items: Sequence[Move]) -> list[Sche
 
 
 def _reschedule(tx: Tx, scope: Scope, item: Move) -> ScheduleOutcome:
-    batch = _find(tx, item.account_id, item.batch_id, _ONE)
-    if batch is None:
+    """All batches that the id means and that still wait: what is called off must not leave under the same name."""
+    outcomes = [_reschedule_one(tx, scope, item, batch) for batch in _find(tx, item.account_id, item.batch_id, _ONE)]
+    if not outcomes:
         return ScheduleOutcome(None, "not_found")
+    return next((one for one in outcomes if one.schedule is not None), outcomes[0])
+
+
+def _reschedule_one(tx: Tx, scope: Scope, item: Move, batch: Batch) -> ScheduleOutcome:
     state = _state_of(tx, batch, item.now)
     if state is item.state and item.send_at is None:
         return ScheduleOutcome(_describe(tx, batch, item.now))
-    if state not in (ScheduleState.PENDING, ScheduleState.PAUSED):
+    if state not in _WAITS:
         return ScheduleOutcome(None, "already_dispatched")
     if item.state is ScheduleState.CANCELLED:
         _cancel(tx, scope, batch, item.now)

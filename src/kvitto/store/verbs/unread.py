@@ -13,7 +13,7 @@ from kvitto.core.model import Feed
 from kvitto.store import schema as t
 from kvitto.store.statements import Int, Statement, Str, Tx
 
-__all__ = ["ENTERS", "enter", "enter_given_up", "forget"]
+__all__ = ["ENTERS", "correct", "enter", "enter_given_up", "forget"]
 
 ENTERS: Final[frozenset[tuple[str, bool]]] = frozenset(
     {
@@ -33,10 +33,25 @@ _INSERT: Final = Statement(
     seq=Int,
     message_id=Str,
 )
+_CORRECT: Final = Statement(
+    lambda r: insert(t.unread).from_select(
+        ["account_id", "seq", "message_id"],
+        select(r.c.account_id, r.c.seq, r.c.message_id)
+        .select_from(r.join(t.account, t.account.c.id == r.c.account_id))
+        .where(t.account.c.late_corrections.is_not(False)),
+    ),
+    account_id=Str,
+    seq=Int,
+    message_id=Str,
+)
 _FORGET: Final = Statement(
     lambda r: delete(t.unread).where(
         tuple_(t.unread.c.account_id, t.unread.c.seq).in_(
-            select(t.event.c.account_id, t.event.c.seq).select_from(r.join(t.event, t.event.c.message_id == r.c.id))
+            select(t.event.c.account_id, t.event.c.seq)
+            .select_from(
+                r.join(t.event, t.event.c.message_id == r.c.id).join(t.account, t.account.c.id == t.event.c.account_id)
+            )
+            .where(t.account.c.late_corrections.is_not(False))
         )
     ),
     id=Str,
@@ -79,8 +94,16 @@ def enter(tx: Tx, rows: Sequence[tuple[str, int, str]]) -> None:
     tx.run(_INSERT, rows)
 
 
+def correct(tx: Tx, rows: Sequence[tuple[str, int, str]]) -> None:
+    """As ``enter``, for late corrections of ends: where the account wants none, the first ends stand (R45)."""
+    tx.run(_CORRECT, rows)
+
+
 def forget(tx: Tx, message_ids: Sequence[str]) -> None:
-    """Ends that are corrected before anybody has read them: only the corrections are still to be read."""
+    """Ends that are corrected before anybody has read them: only the corrections are still to be read.
+
+    Where the account wants no corrections, its first ends are still to be read.
+    """
     tx.run(_FORGET, [(one,) for one in message_ids])
 
 

@@ -533,6 +533,9 @@ def upgrade() -> None:
         sa.Column("account_id", _ID, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("tail", sa.Text(), nullable=True),
+        sa.Column("last_used_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("hash"),
     )
     op.create_index("token_account", "token", ["account_id"], unique=False)
@@ -544,3 +547,71 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id", "seq"),
         sqlite_with_rowid=False,
     )
+    op.create_index("message_recipient", "message", ["account_id", "recipient", "id"], unique=False)
+    _make_office()
+
+
+def _make_office() -> None:
+    """Tables of the dashboard: people, what they changed, and counts by the minute."""
+    op.create_table(
+        "app_user",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=True),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("account_id", _ID, nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("name"),
+    )
+    op.create_index("app_user_account", "app_user", ["account_id"], unique=False)
+    op.create_table(
+        "user_session",
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("user_id", _ID, nullable=False),
+        sa.Column("csrf", sa.Text(), nullable=False),
+        sa.Column("account_id", _ID, nullable=True),
+        sa.Column("reveal", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("hash"),
+    )
+    op.create_index("user_session_user", "user_session", ["user_id"], unique=False)
+    op.create_table(
+        "sign_in_link",
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("user_id", _ID, nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("hash"),
+    )
+    op.create_table(
+        "sign_in_failure",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_table(
+        "audit",
+        sa.Column("id", _SERIAL, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("account_id", _ID, nullable=True),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("audit_account", "audit", ["account_id", "id"], unique=False)
+    op.create_table(
+        "tally",
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("node", sa.Text(), nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "at", "name", "node"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("tally_at", "tally", ["at"], unique=False)

@@ -1,0 +1,195 @@
+"""What a view works with: the tools, and pages rendered for whoever looks.
+
+Templates get plain values and a few words of their own (``when``, ``number``, ``ago``); autoescape is always on, so
+that whatever a sender, a text, a reference or an answer contains is shown and never run. Next: ``templates/base.html``.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from importlib.resources import files
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from kvitto import __version__
+from kvitto.core.model import Account
+from kvitto.core.status import FINAL, Status
+from kvitto.core.users import AuditEntry, Role
+from kvitto.core.words import TITLES, describe_error, explain
+from kvitto.dashboard.tools import Tools
+from kvitto.dashboard.web import Answer, Refused, Visit, event
+from kvitto.reports.times import iso, length, local, zone_of
+
+__all__ = ["Desktop", "masked"]
+
+LIVE_S: Final = 1.5
+"""Seconds between two looks of a live page."""
+QUIET_LOOKS: Final = 10
+"""After so many looks without a change a comment keeps the connection from being taken for dead."""
+MOST_LIVE: Final = 200
+"""Live pages at once; above, a page is shown as it is and does not move."""
+
+_TONES: Final[Mapping[Status, str]] = {
+    Status.QUEUED: "wait",
+    Status.DISPATCHED: "way",
+    Status.DELIVERED: "good",
+    Status.CANCELLED: "off",
+    Status.DELETED: "off",
+    Status.UNKNOWN: "odd",
+}
+
+
+def masked(number: str) -> str:
+    """A number as a viewer sees it: the beginning and the last two digits."""
+    if len(number) <= 4:
+        return "•" * len(number)
+    return f"{number[:4]}{'•' * max(1, len(number) - 6)}{number[-2:]}"
+
+
+class Desktop:
+    """Renders pages."""
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools = tools
+        self._live = 0
+        self._pages = Environment(
+            loader=PackageLoader("kvitto.dashboard"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            enable_async=False,
+        )
+        self._pages.globals.update(
+            url=self.url,
+            asset=_asset(tools.prefix),
+            title_of=lambda status: TITLES[Status(status)],
+            tone_of=lambda status: _TONES.get(Status(status), "bad"),
+            is_final=lambda status: Status(status) in FINAL,
+            explain=explain,
+            describe_error=describe_error,
+            length=length,
+            iso=iso,
+            version=__version__,
+            roles=[str(role) for role in Role],
+            pretty=_pretty,
+        )
+
+    def url(self, path: str) -> str:
+        """A path as the browser must ask for it."""
+        return f"{self.tools.prefix}{path}"
+
+    async def page(self, visit: Visit, template: str, status: int = 200, **values: Any) -> Answer:
+        """A whole page."""
+        signed = visit.signed_in
+        shared: dict[str, Any] = {"me": None, "csrf": "", "accounts": (), "looking_at": None}
+        if signed is not None:
+            looking_at = await self.tools.reader.account(signed.account_id) if signed.account_id else None
+            accounts = await self.tools.reader.accounts() if signed.user.role is Role.OPERATOR else ()
+            shared = {"me": signed.user, "csrf": signed.csrf, "accounts": accounts, "looking_at": looking_at}
+            values.setdefault("zone", zone_of(looking_at.timezone) if looking_at else ZoneInfo("UTC"))
+        html = self.render(visit, template, **shared, **values)
+        return Answer(status, html.encode(), headers=(("Cache-Control", "no-store"),))
+
+    def render(self, visit: Visit, template: str, **values: Any) -> str:
+        """A template, or a piece of one, for this visitor."""
+        zone = values.setdefault("zone", ZoneInfo("UTC"))
+        signed = visit.signed_in
+        role = signed.user.role if signed else None
+        return self._pages.get_template(template).render(
+            **values,
+            path=visit.path,
+            when=lambda at, ms=False: local(at, zone, ms=ms),
+            ago=lambda at: f"{length(max(0, visit.now - at))} ago" if at else "",
+            number=self.shows(visit),
+            may_send=role in (Role.OPERATOR, Role.OWNER, Role.MEMBER),
+            may_own=role in (Role.OPERATOR, Role.OWNER),
+            is_operator=role is Role.OPERATOR,
+            hidden=role is Role.VIEWER and not (signed and signed.reveal),
+            can_reveal=role is Role.VIEWER,
+            now=visit.now,
+        )
+
+    def shows(self, visit: Visit) -> Callable[[str], str]:
+        """How this visitor sees a number."""
+        session = visit.session if visit.signed_in else None
+        if session is not None and (session.user.role is not Role.VIEWER or session.reveal):
+            return str
+        return masked
+
+    async def zone(self, visit: Visit) -> ZoneInfo:
+        """The zone of the account that is looked at."""
+        account = await self.tools.reader.account(visit.account_id) if visit.account_id else None
+        return zone_of(account.timezone) if account else ZoneInfo("UTC")
+
+    async def account(self, visit: Visit) -> Account:
+        """The account that is looked at, on routes that ask for one. Raises: Refused when it is gone."""
+        found = await self.tools.reader.account(visit.account_id) if visit.account_id else None
+        if found is None:
+            raise Refused(404, "This account is gone.")
+        return found
+
+    def entry(self, visit: Visit, action: str, target: str, detail: str = "") -> AuditEntry:
+        """What is kept of a change that this visitor makes."""
+        user = visit.session.user
+        return AuditEntry(self.tools.clock.now(), user.name, visit.account_id, action, target, detail)
+
+    # --- live --------------------------------------------------------------------------------------------------------
+
+    def live(self, visit: Visit, draw: Callable[[], Awaitable[tuple[str, bool]]]) -> Answer:
+        """Server-sent events: a piece of the page whenever it changed. ``draw`` gives it, and whether it is the last.
+
+        The session is asked anew each time, so that a page ends with it.
+        """
+        if self._live >= MOST_LIVE:
+            raise Refused(503, "Too many pages are live at once; this one shows what was when it was loaded.")
+        return Answer(200, b"", "text/event-stream", (("Cache-Control", "no-store"),), self._events(visit, draw))
+
+    async def _events(self, visit: Visit, draw: Callable[[], Awaitable[tuple[str, bool]]]) -> AsyncIterator[bytes]:
+        closing, shown, quiet = self.tools.closing, "", 0
+        self._live += 1
+        try:
+            while not closing.is_set():
+                visit.now = self.tools.clock.now()
+                session = await self.tools.office.find_session(visit.session.hash, visit.now)
+                if session is None or session.account_id != visit.session.account_id:
+                    yield event("", "end")
+                    return
+                html, last = await draw()
+                if html != shown:
+                    shown, quiet = html, 0
+                    yield event(html)
+                elif quiet >= QUIET_LOOKS:
+                    quiet = 0
+                    yield b": still here\n\n"
+                if last:
+                    yield event("", "end")
+                    return
+                quiet += 1
+                try:
+                    await asyncio.wait_for(closing.wait(), LIVE_S)
+                except TimeoutError:
+                    continue
+        finally:
+            self._live -= 1
+
+
+def _asset(prefix: str) -> Callable[[str], str]:
+    """The path of a static file, with what changes when it does."""
+    known: dict[str, str] = {}
+
+    def path_of(name: str) -> str:
+        if name not in known:
+            octets = files("kvitto.dashboard").joinpath("static", *name.split("/")).read_bytes()
+            known[name] = f"{prefix}/static/{name}?v={hashlib.sha256(octets).hexdigest()[:10]}"
+        return known[name]
+
+    return path_of
+
+
+def _pretty(count: int) -> Markup:
+    """A count with thin spaces between thousands."""
+    return Markup(f"{count:,}".replace(",", "&#8239;"))  # noqa: S704  # digits and commas alone

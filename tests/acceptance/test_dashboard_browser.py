@@ -1,0 +1,237 @@
+"""The dashboard in Debian's Chromium against the real command: the newcomer's walk, hostile content, accessibility."""
+
+import json
+import re
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browser import browser, sign_in_by
+from tests.support.server import ROOT, ServerProcess
+from tests.support.sink import Reply, Sink
+
+AXE = ROOT / "tests" / "peers" / "node_modules" / "axe-core" / "axe.min.js"
+SCRIPT = "<script>window.ran = true</script><img src=x onerror='window.ran = true'>"
+PASSWORD = "correct horse battery"
+WITHIN_MS = 20_000
+
+pytestmark = pytest.mark.slow
+
+
+class Place:
+    """A running demo server, the sink of its callbacks, and a browser."""
+
+    def __init__(self, server: ServerProcess, sink: Sink, opened: Browser) -> None:
+        self.server, self.sink, self.opened = server, sink, opened
+        self.keys = json.loads((server.data_dir / "demo.json").read_text())
+
+    def page(self, **options) -> Page:
+        """A page in a context of its own; what it complains of is in ``page.complaints``."""
+        page = self.opened.new_context(base_url=self.server.origin, **options).new_page()
+        page.set_default_timeout(WITHIN_MS)
+        return page
+
+    def link(self, name: str) -> str:
+        """A fresh one-time link."""
+        done = self.server.run_json("user", "passwd", name, "--link")
+        return f"{self.server.origin}{done['sign_in_path']}"
+
+    def signed_in(self, name: str, **options) -> Page:
+        page = self.page(**options)
+        page.goto(self.link(name))
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(re.compile("/(overview|settings)"))
+        return page
+
+    def send(self, **body) -> str:
+        request = urllib.request.Request(
+            f"{self.server.origin}/xms/v1/{self.keys['service_plan_id']}/batches",
+            json.dumps(body).encode(),
+            {"Authorization": f"Bearer {self.keys['api_token']}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            found: str = json.load(answer)["id"]
+            return found
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    settings = {"simulator.port": 0, "simulator.delay_min_ms": 20, "simulator.delay_max_ms": 100}
+    with (
+        Sink() as sink,
+        ServerProcess(tmp_path_factory.mktemp("server"), settings=settings, arguments=["--demo"]) as server,
+        browser() as opened,
+    ):
+        sink.answer = lambda path, body: Reply(body=b'{"status":200}' + SCRIPT.encode() * (b"hostile" in body))
+        yield Place(server, sink, opened)
+
+
+def test_a_newcomer_goes_from_the_link_to_a_finished_batch(place: Place):
+    page = place.page(accept_downloads=True)
+    links = dict(re.findall(r"Dashboard, as (\S+) \(works once\): (\S+)", place.server.log()))
+    sign_in_by(page, links["demo"])
+    page.get_by_label("New password").fill(PASSWORD)
+    page.get_by_label("Again").fill(PASSWORD)
+    page.get_by_role("button", name="Set password").click()
+    expect(page.get_by_role("status")).to_contain_text("Your password is changed")
+
+    page.get_by_role("link", name="Settings").click()
+    expect(page.get_by_text("no report is pushed")).to_be_visible()
+    page.get_by_label("Callback URL").fill(place.sink.url)
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_contain_text("Saved")
+    page.get_by_role("button", name="Send test report").click()
+    expect(page.locator("#answer")).to_contain_text("HTTP 200")
+    assert place.sink.wait_for(len) == 1
+
+    page.get_by_role("link", name="Try it").click()
+    for box in page.locator("input[name=magic]").all()[1:3]:
+        box.check()
+    page.get_by_role("button", name="Send and watch").click()
+    expect(page.get_by_text("3 of 3 ended")).to_be_visible(timeout=WITHIN_MS)
+    assert page.url.count("/batches/") == 1
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    assert len(Path(download.value.path()).read_text().splitlines()) == 4
+    page.locator("td a.num").first.click()
+    timeline = page.locator(".timeline")
+    expect(timeline).to_contain_text("Callback: delivered", timeout=WITHIN_MS)
+    for words in ("Accepted", "written to link simulator", "taken by the SMSC", "Receipt on link simulator"):
+        expect(timeline).to_contain_text(words)
+    before = len(place.sink.received)
+    page.get_by_role("link", name="Attempts, send again").last.click()
+    page.get_by_role("button", name="Send again").click()
+    assert place.sink.wait_for(lambda received: len(received) > before)
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/sign-in")
+    page.goto("/messages")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_the_overview_moves_by_itself(place: Place):
+    page = place.signed_in("demo")
+    page.goto("/overview")
+    accepted = page.locator(".figure p").first
+    before = int(accepted.inner_text())
+    place.send(**{"from": "Kvitto", "to": ["46701740611", "46701740612"], "body": "hello"})
+    expect(accepted).to_have_text(str(before + 2), timeout=WITHIN_MS)
+    expect(page.locator("[data-chart] canvas")).to_be_visible()
+
+
+def test_pages_work_without_javascript(place: Place):
+    page = place.signed_in("demo", java_script_enabled=False)
+    batch = place.send(**{"from": "Kvitto", "to": ["46701740611"], "body": "hello"})
+    page.goto("/try")
+    page.get_by_role("button", name="Send and watch").click()
+    page.wait_for_url("**/batches/*")
+    page.goto(f"/messages?q=batch:{batch}")
+    page.locator("td a.num").click()
+    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+
+
+def test_hostile_content_is_shown_and_does_not_run(place: Place):
+    page = place.signed_in("demo")
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("dialog", lambda dialog: complaints.append(dialog.message))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    batch = place.send(
+        **{"from": "Kvitto", "to": ["46701740619"], "body": f"hostile {SCRIPT}", "client_reference": SCRIPT},
+        callback_url=f"{place.sink.url}?{SCRIPT.replace(' ', '+')}".replace("<", "%3C").replace(">", "%3E"),
+        delivery_report="per_recipient",
+    )
+    page.goto(f"/batches/{batch}")
+    expect(page.get_by_text("1 of 1 ended")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.get_by_text(f"hostile {SCRIPT}")).to_be_visible()
+    page.locator("td a.num").click()
+    expect(page.locator(".timeline")).to_contain_text("Callback: delivered", timeout=WITHIN_MS)
+    for path in ("/messages", "/batches", "/callbacks", "/overview", f"/messages?q={SCRIPT}"):
+        page.goto(path)
+        assert page.evaluate("window.ran") is None
+    # A live page that one leaves complains of its closed stream, by an event without words.
+    assert [words for words in complaints if words != "[object Event]"] == []
+
+
+def test_a_viewer_and_another_account_are_refused_and_a_changed_password_ends_the_session(place: Place):
+    place.server.run_json("user", "add", "looker", "--role", "viewer", "--account", "demo")
+    place.server.create_account("rival")
+    place.server.run_json("user", "add", "rival-owner", "--account", "rival")
+    batch = place.send(**{"from": "Kvitto", "to": ["46701740633"], "body": "hello"})
+    looker = place.signed_in("looker")
+    looker.goto("/settings/webhook")
+    expect(looker.get_by_role("alert")).to_contain_text("not for a viewer")
+    looker.goto(f"/batches/{batch}")
+    expect(looker.locator("td a.num")).to_have_text("4670•••••33")
+    rival = place.signed_in("rival-owner")
+    answer = rival.goto(f"/batches/{batch}")
+    assert answer is not None
+    assert answer.status == 404
+    rival.goto("/messages")
+    expect(rival.get_by_text("No message yet")).to_be_visible()
+    assert place.server.run_cli("user", "passwd", "looker", input="another long one\n").returncode == 0
+    looker.goto("/overview")
+    expect(looker.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert place.server.run_json("user", "remove", "looker")["removed"] is True
+
+
+PAGES = [
+    "/overview",
+    "/messages",
+    "/batches",
+    "/callbacks",
+    "/receipts",
+    "/links",
+    "/try",
+    "/settings/webhook",
+    "/settings/security",
+    "/settings/account",
+    "/settings/audit",
+]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(place: Place, scheme: str):
+    page = place.signed_in("operator", color_scheme=scheme, bypass_csp=True)
+    batch = place.send(**{"from": "Kvitto", "to": ["46701740611", "999700000020"], "body": "hello"})
+    page.goto("/overview")
+    with page.expect_navigation():
+        page.select_option("#look-at", label="demo")
+    page.goto(f"/batches/{batch}")
+    expect(page.get_by_text("2 of 2 ended")).to_be_visible(timeout=WITHIN_MS)
+    message = page.locator("td a.num").last.get_attribute("href") or ""
+    found = {}
+    for path in [*PAGES, f"/batches/{batch}", message]:
+        page.goto(path)
+        found[path] = serious(page)
+    page.context.clear_cookies()
+    page.goto("/sign-in")
+    found["/sign-in"] = serious(page)
+    assert {path: problems for path, problems in found.items() if problems} == {}
+
+
+def serious(page: Page) -> list[str]:
+    assert AXE.exists(), "axe-core is needed for the tests: make peers"
+    page.evaluate(AXE.read_text())
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{one['id']}: {node['target']} {node['failureSummary']}"
+        for one in result["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+def test_a_live_page_does_not_keep_the_server_from_stopping(place: Place, tmp_path: Path):
+    settings = {"simulator.port": 0, "server.stop_s": 10}
+    with ServerProcess(tmp_path, settings=settings, arguments=["--demo"]) as server:
+        page = place.opened.new_page()
+        link = server.run_json("user", "passwd", "operator", "--link")["sign_in_path"]
+        sign_in_by(page, f"{server.origin}{link}")
+        with page.expect_request("**/overview/events*"):
+            page.goto(f"{server.origin}/overview")
+        assert server.stop() < 8
+        assert "did not stop in time" not in server.log()
