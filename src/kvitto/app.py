@@ -24,6 +24,7 @@ from typing import IO, Final, NamedTuple, TypeVar
 from alembic.script import ScriptDirectory
 
 from kvitto import __version__
+from kvitto.callbacks.addresses import judge_url
 from kvitto.callbacks.outbox import Outbox, OutboxLimits
 from kvitto.callbacks.post import CallbackClient, PostLimits, PostRequest
 from kvitto.callbacks.relay import Relay
@@ -647,6 +648,7 @@ class App:
             relay=self._relay,
             sampler=sampler(self.settings, self._clock, client),
             setting_problem=setting_problem,
+            url_problem=partial(judge_url, allow_private=self.settings.callbacks.allow_private),
         )
         Api(store, doors.authenticator, parts).open_on(doors)
 

@@ -7,29 +7,35 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from kvitto.core.ids import new_nonce
 from kvitto.core.relay import RELAY_URL
 from tests.support.command import kvitto
-from tests.support.server import AccountKeys, ServerProcess, kvitto_command, reserve_port
+from tests.support.server import LOOPBACK, AccountKeys, ServerProcess, kvitto_command, reserve_port
 from tests.support.sink import Reply, Sink
 
 
-@pytest.fixture
-def server(tmp_path: Path, watch) -> ServerProcess:
+@pytest.fixture(scope="module")
+def server_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     fast = {"simulator.port": reserve_port(), "simulator.delay_min_ms": 1, "simulator.delay_max_ms": 5}
-    running: ServerProcess = watch(ServerProcess(tmp_path / "house", settings=fast)).start()
-    return running
+    with ServerProcess(tmp_path_factory.mktemp("house"), settings=fast) as running:
+        yield running
+
+
+@pytest.fixture
+def server(server_process: ServerProcess) -> ServerProcess:
+    """One for all tests of this file, each of which has accounts of its own."""
+    return server_process if server_process.running else server_process.start()
 
 
 @pytest.fixture
 def shop(server: ServerProcess) -> AccountKeys:
-    keys = server.create_account("shop")
-    command(server, "account", "set", "shop", f"callback_url={RELAY_URL}")
+    keys = account(server)
+    command(server, "account", "set", keys.account, f"callback_url={RELAY_URL}")
     return keys
 
 
@@ -79,19 +85,25 @@ def command(server: ServerProcess, *words: str, code: int = 0) -> Any:
     return done.json
 
 
-def trigger(server: ServerProcess, *words: str, code: int = 0) -> list[dict[str, Any]]:
-    return list(command(server, "trigger", *words, "--account", "shop", code=code))
+def account(server: ServerProcess) -> AccountKeys:
+    """One that nobody else has."""
+    fields = command(server, "account", "create", f"shop-{new_nonce()}", "--allow-callbacks-to", LOOPBACK)
+    return AccountKeys(**{key: fields[key] for key in AccountKeys.__dataclass_fields__})
+
+
+def trigger(server: ServerProcess, shop: AccountKeys, *words: str, code: int = 0) -> list[dict[str, Any]]:
+    return list(command(server, "trigger", *words, "--account", shop.account, code=code))
 
 
 def test_a_triggered_delivery_reaches_the_local_program_signed_and_octet_for_octet(server, shop, local):
     with listening(server, local.url, "--token", shop.api_token) as listener:
         assert listener.hello == {
             "type": "hello",
-            "account": "shop",
+            "account": shop.account,
             "callback_url": RELAY_URL,
             "everything": False,
         }
-        followed = trigger(server, "delivered")
+        followed = trigger(server, shop, "delivered")
     assert [one["state"] for one in followed] == ["done"] * len(followed)
     assert followed[-1]["status"] == "DELIVERED"
     arrived = local.wait_for(lambda requests: len(requests) >= len(followed) and requests)
@@ -111,7 +123,7 @@ def test_each_outcome_is_told_in_each_dialect(server, shop, local, dialect):
     ends = {"delivered": "DELIVERED", "failed": "FAILED", "expired": "EXPIRED", "duplicate": "DELIVERED"}
     with listening(server, local.url, "--token", shop.api_token):
         for outcome, status in ends.items():
-            followed = trigger(server, outcome, "--dialect", dialect)
+            followed = trigger(server, shop, outcome, "--dialect", dialect)
             assert [one["status"] for one in followed].count(status) == 1, (outcome, followed)
             assert followed[-1]["status"] == status
 
@@ -120,7 +132,7 @@ def test_the_local_programs_refusal_is_judged_and_tried_again_by_the_schedule(se
     refusals = iter([503])
     local.answer = lambda path, body: Reply(status=next(refusals, 200) if b"Delivered" in body else 200)
     with listening(server, local.url, "--token", shop.api_token):
-        followed = trigger(server, "delivered")
+        followed = trigger(server, shop, "delivered")
     failed = next(one for one in followed if one["attempts"] > 1)
     assert [(one["status_code"], one["error"]) for one in failed["history"]] == [(503, "HTTP 503"), (200, None)]
     assert failed["history"][0]["body"]
@@ -129,29 +141,29 @@ def test_the_local_programs_refusal_is_judged_and_tried_again_by_the_schedule(se
 def test_without_all_a_batchs_own_url_is_posted_to_and_with_it_relayed(server, shop, local):
     with Sink() as own:
         with listening(server, local.url, "--token", shop.api_token):
-            trigger(server, "delivered", "--url", own.url)
+            trigger(server, shop, "delivered", "--url", own.url)
         assert own.received
         assert not local.received
         own.clear()
         with listening(server, local.url, "--token", shop.api_token, "--all"):
-            trigger(server, "delivered", "--url", own.url)
+            trigger(server, shop, "delivered", "--url", own.url)
         assert local.received
         assert not own.received
 
 
 def test_a_listener_gets_no_other_accounts_callbacks(server, shop, local):
-    other = server.create_account("other")
+    other = account(server)
     with Sink() as own:
         with listening(server, local.url, "--token", other.api_token, "--all"):
-            trigger(server, "delivered", "--url", own.url)
+            trigger(server, shop, "delivered", "--url", own.url)
         assert own.received
     assert not local.received
 
 
 def test_a_listener_beside_the_server_needs_no_token(server, shop, local):
-    words = ("--account", "shop", "--data", str(server.data_dir))
+    words = ("--account", shop.account, "--data", str(server.data_dir))
     with listening(server, local.url, *words):
-        trigger(server, "delivered")
+        trigger(server, shop, "delivered")
     assert local.received
 
 
@@ -160,7 +172,7 @@ def test_p28_a_stop_does_not_wait_for_a_listener_who_comes_back_after_the_restar
         assert server.stop() < 10
         server.start()
         assert listener.next()["type"] == "hello"
-        trigger(server, "delivered")
+        trigger(server, shop, "delivered")
     assert local.received
 
 
@@ -171,7 +183,7 @@ def test_a_wrong_token_is_told(server):
 
 
 def test_what_waited_while_nobody_listened_comes_with_a_replay(server, shop, local):
-    followed = trigger(server, "delivered", "--wait", "3", code=1)
+    followed = trigger(server, shop, "delivered", "--wait", "3", code=1)
     assert followed
     assert all(one["state"] == "pending" for one in followed)
     endpoint = followed[0]["endpoint"]
@@ -185,9 +197,9 @@ def test_what_waited_while_nobody_listened_comes_with_a_replay(server, shop, loc
 def test_p14_the_same_replay_run_again_makes_no_second_attempt(server, shop):
     with Sink() as sink:
         for _ in range(3):
-            trigger(server, "delivered", "--url", sink.url)
+            trigger(server, shop, "delivered", "--url", sink.url)
         first = len(sink.received)
-        words = ("callback", "replay", "--account", "shop", "--since", "2020-01-01T00:00:00Z", "--status", "done")
+        words = ("callback", "replay", "--account", shop.account, "--since", "2020-01-01T00:00:00Z", "--status", "done")
         done = command(server, *words)
         assert done["replayed"] == first
         sink.wait_for(lambda requests: len(requests) >= 2 * first)
@@ -201,9 +213,9 @@ def test_p14_the_same_replay_run_again_makes_no_second_attempt(server, shop):
 def test_p14_an_interrupted_replay_goes_on_and_the_same_command_follows_it(server, shop):
     with Sink() as sink:
         for _ in range(3):
-            trigger(server, "delivered", "--url", sink.url)
+            trigger(server, shop, "delivered", "--url", sink.url)
         first = len(sink.received)
-        words = ["callback", "replay", "--account", "shop", "--since", "2020-01-01T00:00:00Z", "--rate", "2"]
+        words = ["callback", "replay", "--account", shop.account, "--since", "2020-01-01T00:00:00Z", "--rate", "2"]
         beside = ["--data", str(server.data_dir)]
         process = subprocess.Popen([*kvitto_command(), *words, *beside], stderr=subprocess.PIPE, text=True)
         sink.wait_for(lambda requests: len(requests) > first)
@@ -214,7 +226,7 @@ def test_p14_an_interrupted_replay_goes_on_and_the_same_command_follows_it(serve
         done = command(server, *words)
         assert (done["state"], done["replayed"]) == ("done", first)
         sink.wait_for(lambda requests: len(requests) >= 2 * first)
-    assert len(command(server, "callback", "list", "--account", "shop")) == first
+    assert len(command(server, "callback", "list", "--account", shop.account)) == first
 
 
 def raw_request(one: Any) -> bytes:
@@ -230,7 +242,7 @@ def verify(octets: bytes, *words: str) -> subprocess.CompletedProcess[bytes]:
 
 def test_verify_reads_a_callback_as_it_came_and_says_what_is_wrong(server, shop):
     with Sink() as sink:
-        trigger(server, "delivered", "--url", sink.url)
+        trigger(server, shop, "delivered", "--url", sink.url)
         octets = raw_request(sink.received[0])
     right = verify(octets, "--secret", shop.callback_secret)
     assert right.returncode == 0, right.stdout + right.stderr

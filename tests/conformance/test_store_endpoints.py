@@ -18,7 +18,7 @@ from kvitto.core.endpoint import (
     secrets_of,
 )
 from kvitto.core.model import Attempt, CallbackResult, CallbackState, Notify
-from kvitto.core.record import CallbackFilter, NewReplay, ReplayState
+from kvitto.core.record import CallbackFilter, EventPage, NewReplay, ReplayState
 from kvitto.core.status import Reason, Status
 from kvitto.store import schema as t
 from kvitto.store.callbackapi import Want
@@ -112,6 +112,32 @@ async def test_p15_a_change_is_outrun_once_a_later_one_has_been_told(house: Hous
     await house.finish([delivered])
     (again,) = await house.callbacks()
     assert (again.id, again.outrun) == (dispatched.id, True)
+
+
+async def test_p14_what_somebody_asks_for_again_is_neither_overtaken_nor_outrun(house: House):
+    (message,) = await house.dispatch(notify=Notify.CHANGES)
+    await house.finish(dispatched := await house.callbacks())
+    await house.receipt_for(message)
+    await house.finish(delivered := await house.callbacks())
+    house.clock.advance(5)
+    assert await house.store.resend_callback(house.account.id, dispatched[0].id, house.now) is True
+    (again,) = await house.callbacks()
+    assert (again.id, again.again, again.overtaken, again.outrun) == (dispatched[0].id, True, False, False)
+    at = house.now + 5_000
+    failed = CallbackResult(again.id, CallbackState.PENDING, house.now, at, house.now, 500, "HTTP 500", 3)
+    await house.store.record_attempts([failed])
+    house.clock.advance(5)
+    (retried,) = await house.callbacks()
+    assert (retried.id, retried.again, retried.outrun) == (again.id, True, False), "so are its retries"
+    await house.finish([retried])
+    house.clock.advance(5)
+    await house.store.start_replay(NewReplay(CallbackFilter(account_id=house.account.id), 50.0, house.now))
+    await house.store.step_replays(house.now)
+    told = await house.callbacks()
+    assert [(one.id, one.overtaken, one.outrun) for one in told] == [
+        (dispatched[0].id, False, False),
+        (delivered[0].id, False, False),
+    ]
 
 
 # --- endpoints
@@ -305,11 +331,24 @@ async def test_a_callback_held_for_longer_than_its_message_was_kept_is_given_up_
 async def test_changes_that_a_batch_asked_for_are_read_here_though_nobody_is_called(house: House):
     (message,) = await house.dispatch(notify=Notify.CHANGES, callback_url=None)
     (quiet,) = await house.dispatch(notify=Notify.FINAL)
-    page = await house.store.events_after(house.account.id, "", 10)
+    page = await events(house, "", 10, 1)
     assert [(one.view.id, one.view.status) for one in page.events] == [(message, Status.DISPATCHED)]
     await house.receipt_for(quiet)
-    page = await house.store.events_after(house.account.id, page.cursor, 10)
+    page = await events(house, page.cursor, 10, 1)
     assert [(one.view.id, one.view.status) for one in page.events] == [(quiet, Status.DELIVERED)]
+
+
+@pytest.mark.parametrize("notify", [Notify.NONE, Notify.BATCH_SUMMARY, Notify.BATCH_FULL, Notify.FINAL])
+async def test_every_end_is_read_here_whatever_its_batch_asked_for(house: House, notify: Notify):
+    (aborted,) = (new := house.plan(notify=notify, aborts={0: Reason.NO_ROUTE})).messages
+    await house.store.accept_batch(new)
+    (delivered,) = await house.dispatch(notify=notify)
+    await house.receipt_for(delivered)
+    page = await events(house, "", 10, 2)
+    assert [(one.view.id, one.view.status) for one in page.events] == [
+        (aborted.id, Status.ABORTED),
+        (delivered, Status.DELIVERED),
+    ]
 
 
 # --- P14: replays
@@ -366,6 +405,14 @@ async def test_p14_a_replay_keeps_its_rate_and_goes_on_after_a_restart(house: Ho
     assert (await house.store.fetch_replay(None, replay.id)).state is ReplayState.CANCELLED
 
 
+async def test_p14_a_replay_at_hardly_any_rate_holds_up_nobody(house: House):
+    await told_later(house, 2)
+    await house.finish(await house.callbacks())
+    for rate in (1e-300, 50.0):
+        await house.store.start_replay(NewReplay(CallbackFilter(account_id=house.account.id), rate, house.now))
+    assert await house.store.step_replays(house.now) >= 2
+
+
 async def test_p14_a_replay_takes_the_states_that_are_asked_for_and_skips_what_is_being_posted(house: House):
     await told_later(house, 4)
     due = await house.callbacks()
@@ -384,29 +431,42 @@ async def test_p14_a_replay_takes_the_states_that_are_asked_for_and_skips_what_i
 # --- reconciliation
 
 
+async def events(house: House, cursor: str, limit: int, wanted: int, *, everybodys: bool = False) -> EventPage:
+    """A page with as many events as are wanted: whoever has a transaction open on the cluster holds readers back."""
+    account = None if everybodys else house.account.id
+    async with asyncio.timeout(30):
+        while True:
+            page = await house.store.events_after(account, cursor, limit)
+            if len(page.events) >= wanted:
+                return page
+            await asyncio.sleep(0.01)
+
+
 async def test_events_come_in_order_page_by_page_and_to_their_account_alone(house: House):
     other = await house.new_account()
     ids = await told_later(house, 5)
     await house.store.accept_batch(house.plan(account=other, aborts={0: Reason.NO_ROUTE}))
-    first = await house.store.events_after(house.account.id, "", 3)
-    rest = await house.store.events_after(house.account.id, first.cursor, 3)
+    await events(house, "", 100, 6, everybodys=True)
+    first = await events(house, "", 3, 3)
+    rest = await events(house, first.cursor, 3, 2)
     assert [one.view.id for one in (*first.events, *rest.events)] == ids
     assert (first.more, rest.more) == (True, False)
     assert first.events[-1].cursor == first.cursor
     nothing = await house.store.events_after(house.account.id, rest.cursor, 3)
     assert nothing.events == []
     (message,) = await told_later(house)
-    page = await house.store.events_after(house.account.id, nothing.cursor, 3)
+    page = await events(house, nothing.cursor, 3, 1)
     assert [(one.view.id, one.view.status) for one in page.events] == [(message, Status.ABORTED)]
-    assert len((await house.store.events_after(None, "", 100)).events) == 7
+    assert len((await events(house, "", 100, 7, everybodys=True)).events) == 7
 
 
 async def test_events_from_now_on_leave_the_past_out(house: House):
     await told_later(house)
+    await events(house, "", 10, 1)
     start = await house.store.events_after(house.account.id, "now", 10)
     assert start.events == []
     (message,) = await told_later(house)
-    page = await house.store.events_after(house.account.id, start.cursor, 10)
+    page = await events(house, start.cursor, 10, 1)
     assert [one.view.id for one in page.events] == [message]
 
 
@@ -433,7 +493,7 @@ async def test_an_event_that_commits_late_is_not_skipped(postgres_house: House):
     await transaction.commit()
     await slow.close()
     seqs = [one[0] for one in await house.look(select(t.event.c.seq).order_by(t.event.c.tx, t.event.c.seq))]
-    after = await house.store.events_after(None, page.cursor, 10)
+    after = await events(house, page.cursor, 10, 1, everybodys=True)
     assert [one.view.id for one in after.events] == [quick], "the slow one's message is not there, its place is"
     assert after.cursor.endswith(f"-{seqs[-1]}")
 

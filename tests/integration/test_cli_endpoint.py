@@ -64,12 +64,27 @@ def test_settings_are_changed_cleared_and_read_from_files(run, made, tmp_path):
         (("test", "{id}", "--url", "http://elsewhere.example/"), "--url"),
         (("create", "a b", "--account", "shop", "--url", "http://a.example/"), "letters"),
         (("create", "b", "--account", "shop", "--url", "ftp://a.example/"), "http"),
+        (
+            ("create", "b", "--account", "shop", "--url", "http://169.254.169.254/"),
+            "url: no permitted address: link-local",
+        ),
     ],
 )
 def test_wrong_values_are_told_with_their_shape(run, made, words, said):
     done = run("endpoint", *(word.format(id=made["id"]) for word in words))
     assert done.code == 2, done
     assert said in done.err
+
+
+def test_p19_a_url_is_judged_when_it_is_saved_with_what_is_open_to_account_and_endpoint(run):
+    create = ("create", "b", "--account", "shop", "--url", "http://10.1.2.3/a")
+    refused = run("endpoint", *create)
+    assert (refused.code, "url" in refused.err, "private" in refused.err) == (2, True, True), refused
+    assert run("endpoint", "list", "--json").json == []
+    assert run("endpoint", *create, "allow_callbacks_to=10.0.0.0/8").code == 0
+    moved = ("set", "b", "--account", "shop", "url=http://10.1.2.3/b")
+    assert run("endpoint", *moved).code == 0, "what is open to it already counts"
+    assert run("endpoint", *moved, "allow_callbacks_to=").code == 2
 
 
 def test_what_does_not_exist_or_is_taken_is_refused(run, made):

@@ -145,6 +145,8 @@ def test_unknown_paths_and_methods_are_problems_after_the_account(shop):
         ("POST", "endpoints", {"name": "a b", "url": "http://a.example/"}, "name"),
         ("POST", "endpoints", {"name": "x", "url": "ftp://a.example/"}, "url"),
         ("POST", "endpoints", {"name": "x", "url": "http://u:p@a.example/"}, "url"),
+        ("POST", "endpoints", {"name": "x", "url": "http://169.254.169.254/latest/"}, "url"),
+        ("POST", "endpoints", {"name": "x", "url": "http://[::ffff:10.0.0.1]/"}, "url"),
         ("POST", "endpoints", {"name": "x", "url": "http://a.example/", "rate": 0}, "rate"),
         ("POST", "endpoints", {"name": "x", "url": "http://a.example/", "concurrency": 257}, "concurrency"),
         ("POST", "endpoints", {"name": "x", "url": "http://a.example/", "profile": "odd"}, "profile"),
@@ -158,6 +160,8 @@ def test_unknown_paths_and_methods_are_problems_after_the_account(shop):
             "allow_callbacks_to",
         ),
         ("POST", "replays", {}, "since"),
+        ("POST", "replays", {"since": SINCE, "rate": 1e-300}, "rate"),
+        ("POST", "endpoints", {"name": "x", "url": "http://a.example/", "rate": 1e-300}, "rate"),
         ("POST", "replays", {"since": SINCE, "until": SINCE}, "until"),
         ("POST", "replays", {"since": SINCE, "rate": 10_001}, "rate"),
         ("POST", "replays", {"since": SINCE, "states": ["lost"]}, "states[0]"),
@@ -237,9 +241,11 @@ def test_a_sample_is_signed_judged_and_not_stored(shop, sink, dialect):
     assert shop.get(f"callbacks?endpoint={name}")["callbacks"] == []
 
 
-def test_a_sample_reaches_no_forbidden_address(shop):
-    shop.post("endpoints", {"name": "inside", "url": "http://10.0.0.1/"}, status=201)
-    shown = shop.post("endpoints/inside/test", {})
+def test_p19_an_address_that_was_open_when_the_url_was_saved_and_is_not_now_gets_no_sample(server):
+    narrowed = Client(server.port, server.create_account("narrowed"))
+    narrowed.post("endpoints", {"name": "inside", "url": "http://127.0.0.1:9/"}, status=201)
+    server.run_json("account", "set", "narrowed", "allow_callbacks_to=")
+    shown = narrowed.post("endpoints/inside/test", {})
     assert shown["status"] is None
     assert shown["error"].startswith("forbidden")
 

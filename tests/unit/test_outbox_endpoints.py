@@ -78,6 +78,23 @@ async def test_p13_one_probe_goes_when_it_is_due_and_its_success_lets_everything
     assert len(bench.client.started) == 40
 
 
+async def test_p13_enabling_an_endpoint_closes_a_breaker_that_was_written_as_open(make, clock):
+    bench = make()
+    await bench.take(*[due(n) for n in range(1, 11)])
+    await fail(bench, 10)
+    await looked(bench)
+    assert bench.store.seen[-1].state is EndpointState.OPEN
+    bench.store.pending = [due(11), due(12)]
+    bench.store.next_at = clock.now()
+    bench.store.book[NUMBER] = endpoint(clock, state=EndpointState.OPEN, concurrency=5)
+    await looked(bench)
+    assert len(bench.client.started) == 10, "other settings close nothing"
+    bench.store.book[NUMBER] = endpoint(clock, state=EndpointState.HEALTHY)
+    await looked(bench)
+    await looked(bench)
+    assert bench.client.bodies()[10:] == [b"{11}", b"{12}"]
+
+
 async def test_p13_an_open_breaker_survives_a_restart(make, clock):
     bench = Bench(clock, stop_s=0.01)
     breaker = Breaker((), clock.now() - 1000, clock.now() + 30_000, 30_000)
@@ -245,6 +262,16 @@ async def test_p15_a_change_is_not_told_any_more_when_a_later_one_has_been(make)
         False,
         "not told: a later change has been told",
     )
+
+
+async def test_p14_what_somebody_asks_for_again_is_told_before_the_end_that_waits_behind_it(make):
+    bench = make(per_endpoint=1)
+    bench.dialect.supersedes = True
+    await bench.take(due(1), on_the_way(2, message="m", again=True), due(3, message="m"))
+    await bench.take(on_the_way(4, message="n"), due(5, message="n"))
+    for _ in range(4):
+        await bench.finish()
+    assert bench.client.bodies() == [b"{1}", b"{2}", b"{5}", b"{3}"], "4 was not asked for, and its end is told instead"
 
 
 async def test_a_healthy_endpoint_is_told_of_once_a_look_and_only_with_counts(make, clock):

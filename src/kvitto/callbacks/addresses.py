@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from kvitto.core.urls import BadUrl, parse_target
 
-__all__ = ["FORBIDDEN", "AddressPolicy", "url_objection"]
+__all__ = ["FORBIDDEN", "AddressPolicy", "judge_url", "url_objection"]
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -138,6 +138,11 @@ def url_objection(url: str, policy: AddressPolicy) -> str | None:
     if None in objections:
         return None
     return f"no permitted address: {objections[0]}; the account's allow_callbacks_to can permit it"
+
+
+def judge_url(url: str, allow: Iterable[str], *, allow_private: bool) -> str | None:
+    """As ``url_objection``, with the networks that are open as text. Raises: ValueError naming the wrong one."""
+    return url_objection(url, AddressPolicy.of(allow, allow_private=allow_private))
 
 
 def _literal(host: str) -> Address | None:

@@ -154,9 +154,10 @@ class Lane:
         self.disable_as(endpoint)
 
     def disable_as(self, endpoint: Endpoint) -> None:
-        """Be disabled, or enabled again, as somebody has said."""
+        """Be disabled, or enabled again, as somebody has said; that closes a breaker that was written as open."""
         disabled = endpoint.state is EndpointState.DISABLED
-        if self.disabled_at is not None and not disabled:
+        closed = self._written[0] is EndpointState.OPEN and endpoint.state is EndpointState.HEALTHY
+        if not disabled and (closed or self.disabled_at is not None):
             self.watch = Watch()
             self._written = (EndpointState.HEALTHY, REST)
         self.disabled_at = (endpoint.disabled_at or endpoint.changed_at) if disabled else None

@@ -583,7 +583,9 @@ def _why_untold(due: CallbackDue, dialect: Dialect, account: Account) -> str | N
 
 
 def _ends(earlier: CallbackDue, later: CallbackDue) -> bool:
-    """Whether the later one tells the end of a message that the earlier one tells to be on its way."""
+    """Whether the later one tells the end of a message that the earlier one, unasked, tells to be on its way."""
+    if earlier.again:
+        return False
     before, after = earlier.facts, later.facts
     if not (isinstance(before, MessageView) and isinstance(after, MessageView)):
         return False

@@ -7,12 +7,13 @@ origin. A running server takes up changes within a second. Next: ``kvitto.cli.ca
 import dataclasses
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 import typer
 
 from kvitto.app import callback_client, sampler
+from kvitto.callbacks.addresses import judge_url
 from kvitto.callbacks.sample import setting_problem
 from kvitto.cli.common import (
     CLOCK,
@@ -33,6 +34,7 @@ from kvitto.cli.endpointfields import FIELDS, read_changes
 from kvitto.core.endpoint import DisabledWhy, Endpoint, EndpointStats, NewEndpoint, origin_of
 from kvitto.core.errors import BadInput, Conflict, NotFound, Refused
 from kvitto.core.ids import new_secret
+from kvitto.core.model import Account
 from kvitto.core.sample import SAMPLE_STATUSES, Sample
 from kvitto.intake.api import views
 from kvitto.settings import Settings
@@ -130,9 +132,11 @@ def create(
     given = read_changes([f"name={name}", f"url={url}", *(changes or ())])
     settings = {key: value for key, value in given.items() if key not in ("name", "url")}
     _check(settings, None)
+    allow_private = read_settings(config, data).callbacks.allow_private
 
     async def work(store: Store) -> Endpoint | None:
         owner = await find_account(store, account)
+        _check_address({**settings, "url": url}, await store.fetch_endpoint(owner.id, url), owner, allow_private)
         return await store.create_endpoint(NewEndpoint(owner.id, name, url, CLOCK.now(), settings))
 
     made = _with_store(work, config, data)
@@ -152,10 +156,13 @@ def set_(
 ) -> None:
     """Change settings of an endpoint."""
     read = read_changes(changes)
+    allow_private = read_settings(config, data).callbacks.allow_private
 
     async def work(store: Store) -> Endpoint | None:
         one = await find_endpoint(store, which, account)
         _check(read, one)
+        if isinstance(read.get("url"), str) and (owner := await store.find_account(id=one.account_id)) is not None:
+            _check_address(read, one, owner[0], allow_private)
         return await store.set_endpoint(None, one.id, read, CLOCK.now())
 
     changed = _with_store(work, config, data)
@@ -312,6 +319,15 @@ def _check(changes: dict[str, object], one: Endpoint | None) -> None:
     problem = setting_problem({**whole, **changes})
     if problem is not None:
         raise BadInput(*problem)
+
+
+def _check_address(changes: dict[str, object], one: Endpoint | None, owner: Account, allow_private: bool) -> None:
+    """A URL that its account may not post to is refused when it is saved, too (P19). Raises: BadInput."""
+    own = changes.get("allow_callbacks_to", () if one is None else one.allow_callbacks_to)
+    allow = (*owner.allow_callbacks_to, *cast("tuple[str, ...]", own))
+    problem = judge_url(str(changes["url"]), allow, allow_private=allow_private)
+    if problem is not None:
+        raise BadInput("url", problem)
 
 
 def _state(one: Endpoint) -> str:

@@ -538,7 +538,8 @@ class CallbackDue(NamedTuple):
     ``full``: a batch report is to show its recipients. ``attempts``: made so far. ``first_failed_at``: when the first
     of those that failed was begun, None until one failed. ``overtaken``: the message has ended since; ``outrun``: a
     later change of it has been told already (P15). ``bundle``: those with the same number were tried in one call, and
-    will be again. ``endpoint``: its number (``kvitto.core.endpoint``).
+    will be again. ``endpoint``: its number (``kvitto.core.endpoint``). ``again``: somebody asked for it, by a resend or
+    a replay: it is told whatever was told since, and neither ``overtaken`` nor ``outrun``.
     """
 
     id: int
@@ -554,6 +555,7 @@ class CallbackDue(NamedTuple):
     bundle: int | None = None
     endpoint: int = 0
     outrun: bool = False
+    again: bool = False
 
 
 class CallbackResult(NamedTuple):

@@ -427,6 +427,7 @@ callback = Table(
     Column("last_elapsed_ms", Integer),
     Column("bundle", BigInteger, comment="those with the same were tried in one call, and will be again"),
     Column("endpoint", BigInteger, nullable=False, comment="kvitto.core.endpoint.endpoint_number of account and URL"),
+    Column("again_at", BigInteger, comment="when somebody asked to have it posted again, whatever was told since"),
     Index(
         "callback_bundle",
         "bundle",

@@ -130,7 +130,7 @@ class Api:
         handlers = self._handlers
         asked = hashlib.sha256(f"{operation.name} ".encode() + ask.call.body).hexdigest()
         if operation.name == "create_endpoint":
-            new: Any = handlers.new_endpoint(ask)
+            new: Any = await handlers.new_endpoint(ask)
             show: Callable[[Any], msgspec.Struct] = handlers.made_endpoint
         else:
             new, show = await handlers.new_replay(ask), views.replay_out

@@ -26,13 +26,15 @@ from kvitto.intake.api.routes import NDJSON
 from kvitto.intake.exchange import Response
 from kvitto.store.api import Store
 
-__all__ = ["Ask", "Handlers", "Parts", "Sampler", "SettingProblem"]
+__all__ = ["Ask", "Handlers", "Parts", "Sampler", "SettingProblem", "UrlProblem"]
 
 POLL_S: Final = 0.5
 """How often a reader who waits for events is looked after."""
 MOST_WAITING: Final = 200
 """Readers who wait for events at once; others are answered at once."""
 
+UrlProblem = Callable[[str, tuple[str, ...]], str | None]
+"""A URL and the networks that are open to its callbacks -> why it is not to be saved (P19); None when it may be."""
 SettingProblem = Callable[[Mapping[str, object]], tuple[str, str] | None]
 """An endpoint's settings -> (field, what is wrong with it); None when they can be used."""
 
@@ -51,6 +53,7 @@ class Parts:
     relay: RelayDesk
     sampler: Sampler
     setting_problem: SettingProblem
+    url_problem: UrlProblem
 
 
 class Ask(NamedTuple):
@@ -84,17 +87,18 @@ class Handlers:
         more = len(found) == ask.query.limit
         return wire.EndpointPageOut([views.endpoint_out(one) for one in found], str(found[-1].id) if more else None)
 
-    def new_endpoint(self, ask: Ask) -> NewEndpoint:
+    async def new_endpoint(self, ask: Ask) -> NewEndpoint:
         """What is to be made, checked."""
         body: wire.EndpointIn = ask.body
         settings = _settings({name: getattr(body, name) for name in body.__struct_fields__}, dropped=("name", "url"))
-        _check_url(body.url)
+        _check_form(body.url)
+        self._check_address(ask.account, body.url, await self._store.fetch_endpoint(ask.account.id, body.url))
         self._check(settings)
         return NewEndpoint(ask.account.id, body.name, body.url, ask.now, settings)
 
     async def create_endpoint(self, ask: Ask) -> wire.EndpointOut:
         """Make one."""
-        return self.made_endpoint(await self._store.create_endpoint(self.new_endpoint(ask)))
+        return self.made_endpoint(await self._store.create_endpoint(await self.new_endpoint(ask)))
 
     def made_endpoint(self, made: Endpoint | None) -> wire.EndpointOut:
         """Show what was made. Raises: Refusal where name or origin were taken."""
@@ -114,9 +118,10 @@ class Handlers:
         given = {name: getattr(body, name) for name in body.__struct_fields__}
         changes = _settings({name: value for name, value in given.items() if value is not msgspec.UNSET})
         if "url" in changes:
-            _check_url(str(changes["url"]))
+            _check_form(str(changes["url"]))
             if origin_of(str(changes["url"])) != one.origin:
                 raise bad_field("url", f"must stay on the endpoint's origin, {one.origin}", one.origin)
+            self._check_address(ask.account, str(changes["url"]), one)
         self._check(changes, one)
         changed = await self._store.set_endpoint(ask.account.id, one.id, changes, ask.now)
         if changed is None:
@@ -157,6 +162,13 @@ class Handlers:
         if found is None:
             raise not_found("endpoint")
         return found
+
+    def _check_address(self, account: Account, url: str, one: Endpoint | None) -> None:
+        """What an account may not post to is refused when it is saved, too (P19)."""
+        own = () if one is None else one.allow_callbacks_to
+        problem = self._parts.url_problem(url, (*account.allow_callbacks_to, *own))
+        if problem is not None:
+            raise bad_field("url", problem)
 
     def _check(self, settings: Mapping[str, object], one: Endpoint | None = None) -> None:
         tls = ("ca_pem", "client_cert_pem", "client_key_pem")
@@ -319,7 +331,7 @@ def _shown(one: Endpoint | None) -> wire.EndpointOut:
     return views.endpoint_out(one)
 
 
-def _check_url(url: str) -> None:
+def _check_form(url: str) -> None:
     target = parse_target(url)
     if isinstance(target, BadUrl):
         raise bad_field("url", f"no URL that callbacks can go to: {target.reason}")

@@ -48,6 +48,8 @@ EVENTS_MAX: Final = 1000
 WAIT_MAX_S: Final = 30
 """How long an empty page of events may be waited for; under the 60 s of common proxies."""
 RATE_MAX: Final = 10_000
+RATE_MIN: Final = 0.001
+REPLAY_RATE_MIN: Final = 0.1
 CONCURRENCY_MAX: Final = 256
 URL_MAX: Final = 2048
 HEADERS_MAX: Final = 20
@@ -74,7 +76,7 @@ Profile = Annotated[
     Meta(description="Whose schedule and judgement: the callback's own dialect's, or Standard Webhooks'."),
 ]
 Concurrency = Annotated[int, Meta(ge=1, le=CONCURRENCY_MAX, description="Posts at once; null: the server's setting.")]
-Rate = Annotated[float, Meta(gt=0, le=RATE_MAX, description="Posts a second; null: unlimited.")]
+Rate = Annotated[float, Meta(ge=RATE_MIN, le=RATE_MAX, description="Posts a second; null: unlimited.")]
 HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z")]
 HeaderValue = Annotated[str, Meta(pattern=r"^[!-~]([ -~]{0,1022}[!-~])?\Z")]
 Headers = Annotated[
@@ -174,7 +176,7 @@ class ReplayIn(Struct, forbid_unknown_fields=True):
     states: Annotated[
         list[Literal["pending", "done", "given_up"]], Meta(max_length=3, description="Empty: whatever their state.")
     ] = []
-    rate: Annotated[float, Meta(gt=0, le=RATE_MAX, description="Callbacks a second.")] = 50.0
+    rate: Annotated[float, Meta(ge=REPLAY_RATE_MIN, le=RATE_MAX, description="Callbacks a second.")] = 50.0
 
 
 class RelayAnswerIn(Struct, forbid_unknown_fields=True):

@@ -93,6 +93,7 @@ _COLUMNS: Final = (
     t.callback.c.first_failed_at,
     t.callback.c.bundle,
     t.callback.c.endpoint,
+    t.callback.c.again_at,
 )
 _IS_DUE: Final = (
     t.callback.c.next_attempt_at.is_not(None),
@@ -201,13 +202,15 @@ def _claim(tx: Tx, scope: Scope, item: CallbackClaim) -> list[CallbackDue]:
     reports = _reports(tx, {row[2]: row[3] == TELLS_FULL for row in rows if row[3] != TELLS_MESSAGE})
     outrun = {row[0] for row in tx.run(_OUTRUN, [(seq,) for seq in overtaken])} if overtaken else set()
     due, gone = [], []
-    for number, account_id, batch_id, tells, dialect, url, attempts, created_at, failed_at, bundle, endpoint in rows:
+    for row in rows:
+        number, account_id, batch_id, tells, dialect, url, attempts, created_at, failed_at, bundle, endpoint = row[:11]
         facts = views.get(number) if tells == TELLS_MESSAGE else reports.get(batch_id)
         if facts is not None:
             full = tells == TELLS_FULL
             one = CallbackDue(number, account_id, dialect, url, facts, full, attempts, created_at, failed_at)
-            late = number in overtaken
-            due.append(one._replace(overtaken=late, bundle=bundle, endpoint=endpoint, outrun=number in outrun))
+            again = row[11] is not None
+            late, told = number in overtaken and not again, number in outrun and not again
+            due.append(one._replace(overtaken=late, bundle=bundle, endpoint=endpoint, outrun=told, again=again))
         else:  # held for so long that retention has taken its message
             gone.append((number, CallbackState.GIVEN_UP, None, failed_at, item.now, None, FORGOTTEN, 0, 0, None))
     if gone:

@@ -233,6 +233,7 @@ _AGAIN: Final = Statement(
             next_attempt_at=r.c.now,
             first_failed_at=None,
             bundle=None,
+            again_at=r.c.now,
             leased_by=None,
             leased_until=None,
         )

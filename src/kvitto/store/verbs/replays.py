@@ -31,6 +31,8 @@ __all__ = [
 MOST_PER_STEP: Final = 1000
 LOOKED_AT_PER_STEP: Final = 20_000
 _STEP_MS: Final = 1000
+LONGEST_WAIT_MS: Final = 86_400_000
+"""Between two steps, however low the rate: an instant beyond all time could not be written down."""
 _AGE_MS: Final = 3_600_000
 """Numbers rise with time but for clocks that are set back: so much is looked at beyond what the instants say."""
 
@@ -205,7 +207,7 @@ def _step(tx: Tx, replay: Replay, now: int) -> int:
             cursor = row[0]
     made = make_due(tx, ids, now)
     state = ReplayState.DONE if over else ReplayState.RUNNING
-    wait_ms = round(1000 * len(ids) / replay.rate)
+    wait_ms = round(min(LONGEST_WAIT_MS, 1000 * len(ids) / replay.rate))
     tx.run(_MOVE, [(replay.id, str(state), cursor, made, len(ids) - made, now + wait_ms)])
     return made
 

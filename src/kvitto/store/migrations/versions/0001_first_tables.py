@@ -116,6 +116,7 @@ def upgrade() -> None:
         sa.Column("last_elapsed_ms", sa.Integer(), nullable=True),
         sa.Column("bundle", sa.BigInteger(), nullable=True),
         sa.Column("endpoint", sa.BigInteger(), nullable=False),
+        sa.Column("again_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(
