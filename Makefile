@@ -145,7 +145,7 @@ receivers: node
 	fi
 
 test: $(VENV)/.develops postgres strace chromium peers receivers
-	$(BIN)/python -m pytest -n $(JOBS) $(TESTS) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS) $(ARGS)
 
 lint: $(VENV)/.develops
 	@failed=0; \

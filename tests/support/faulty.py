@@ -20,7 +20,7 @@ from kvitto.dispatch.receiver import Receiver
 from kvitto.dispatch.submitter import Submitter
 from kvitto.dispatch.transport import SmppConnection
 from kvitto.smpp.session import Session
-from kvitto.store import sqlstore
+from kvitto.store import sqlcallbacks, sqlstore
 from kvitto.store.verbs import dispatch
 from kvitto.store.verbs.changes import Changes
 
@@ -72,7 +72,8 @@ def _after(owner: Any, name: str, fuse: Fuse, when: Callable[..., bool] = lambda
 
 def _verb(name: str, fuse: Fuse, *, after: bool) -> None:
     """Burn around a verb's statements, inside its transaction."""
-    verb = getattr(sqlstore, name)
+    room = sqlstore if hasattr(sqlstore, name) else sqlcallbacks
+    verb = getattr(room, name)
 
     def run(tx: Any, scope: Any, items: Any) -> Any:
         if not after:
@@ -82,7 +83,7 @@ def _verb(name: str, fuse: Fuse, *, after: bool) -> None:
             fuse.burn()
         return result
 
-    setattr(sqlstore, name, verb._replace(run=run))
+    setattr(room, name, verb._replace(run=run))
 
 
 def _when_left(mark: bytes, fuse: Fuse) -> None:
