@@ -3,7 +3,7 @@
 A verb loads the messages it is about (``Loaded``), lets ``core.status.apply`` decide, and gives what changed to a
 ``Changes``, which writes it all at once: one statement a table, whatever the number of messages.
 
-Must not know: why something changed. Next: ``answers``, ``receipts``, ``overdue`` beside this file.
+Must not know: why something changed. Next: ``dispatch``, ``receipts``, ``overdue`` beside this file.
 """
 
 from collections.abc import Sequence
