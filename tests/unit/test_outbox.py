@@ -540,12 +540,45 @@ async def test_n5_2_an_end_goes_out_at_once_while_the_change_before_it_hangs(mak
     bench.dialect.supersedes = True
     await bench.take(on_the_way(1, message="m"))
     await bench.take(due(2, message="m"))
+    assert bench.client.bodies() == [b"{1}"], "the change has a head start"
+    await eventually(lambda: len(bench.client.started) == 2)
     assert bench.client.bodies() == [b"{1}", b"{2}"]
     (dropped,) = bench.store.results()
     assert (dropped.id, dropped.state, dropped.counts, dropped.status_code) == (1, CallbackState.DONE, False, None)
     await bench.finish(b"{1}", PostResult(None, PostFailure.TIMEOUT, elapsed_ms=10_000))
     await bench.finish(b"{2}")
     assert [result.id for result in bench.store.results()] == [1, 2], "what became of the first changes nothing"
+    assert bench.outbox.in_hand == 0
+
+
+async def test_p15_an_end_goes_after_the_change_before_it_when_that_is_answered_soon(make, monkeypatch):
+    monkeypatch.setattr("kvitto.callbacks.outbox.HEAD_START_S", 0.01)
+    bench = make()
+    bench.dialect.supersedes = True
+    await bench.take(on_the_way(1, message="m"))
+    await bench.take(due(2, message="m"), due(3, message="m"))
+    await bench.finish(b"{1}")
+    assert bench.client.bodies() == [b"{1}", b"{2}"]
+    await asyncio.sleep(0.03)
+    assert bench.client.bodies() == [b"{1}", b"{2}"], "the head start that has passed changes nothing"
+    await bench.finish(b"{2}")
+    await bench.finish(b"{3}")
+    assert [(one.id, one.status_code) for one in bench.store.results()] == [(1, 200), (2, 200), (3, 200)]
+    assert bench.outbox.in_hand == 0
+
+
+async def test_n5_2_what_waits_behind_an_end_keeps_its_turn_when_the_end_goes_first(make, monkeypatch):
+    monkeypatch.setattr("kvitto.callbacks.outbox.HEAD_START_S", 0.01)
+    bench = make()
+    bench.dialect.supersedes = True
+    await bench.take(on_the_way(1, message="m"))
+    await bench.take(due(2, message="m"), due(3, message="m"))
+    await eventually(lambda: len(bench.client.started) == 2)
+    await bench.finish(b"{1}")
+    assert bench.client.bodies() == [b"{1}", b"{2}"]
+    await bench.finish(b"{2}")
+    await bench.finish(b"{3}")
+    assert bench.client.bodies() == [b"{1}", b"{2}", b"{3}"]
     assert bench.outbox.in_hand == 0
 
 

@@ -57,6 +57,9 @@ NEVER_RIGHT: Final = frozenset({PostFailure.BAD_URL, PostFailure.BAD_REQUEST})
 """Failures that another attempt cannot mend, and that are not the endpoint's."""
 NOTICED_MS: Final = 100
 """An answer that took less makes no difference to when the first try was."""
+HEAD_START_S: Final = 0.2
+"""A change that is being posted may arrive before the end of its message goes after it, so that a receiver that answers
+at all quickly sees them in their order (P15)."""
 OVERTAKEN: Final = "not told: the message has ended"
 OUTRUN: Final = "not told: a later change has been told"
 UNTOLD: Final = "not told: the account does not want it"
@@ -202,13 +205,25 @@ class Outbox:
         if job.due.id < first.due.id and not first.started:  # it waited in the store meanwhile
             first.due, job.due = job.due, first.due
         if first.later is None and _ends(first.due, job.due) and self._supersedes(job.due):
-            first.over = True
-            self._first[job.key] = job
-            self._settle(first.due, OVERTAKEN)
-            self._queue(job)
-            return
+            if not first.started:
+                return self._overtake(first, job)
+            asyncio.get_running_loop().call_later(HEAD_START_S, self._overtake_if_unsettled, first, job)
         first.later = first.later or []
         first.later.append(job)
+
+    def _overtake_if_unsettled(self, first: Job, job: Job) -> None:
+        """The change has had its time on the wire: its message's end does not wait for the answer any longer."""
+        if self._open and self._first.get(job.key) is first and first.later is not None and first.later[0] is job:
+            job.later, first.later = first.later[1:] or None, None
+            self._overtake(first, job)
+            self._start_posts(self._clock.now())
+
+    def _overtake(self, first: Job, job: Job) -> None:
+        """The message has ended before this change of it was settled: the end goes in its place."""
+        first.over = True
+        self._first[job.key] = job
+        self._settle(first.due, OVERTAKEN)
+        self._queue(job)
 
     def _supersedes(self, due: CallbackDue) -> bool:
         dialect = self._dialects.get(due.dialect)
