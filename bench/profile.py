@@ -1,8 +1,8 @@
 """``make profile``: where the server's microseconds go, by stage of a message's way.
 
-    python -m bench.profile [--output DIR] [--rate 250] [options of bench.run]
+    python -m bench.profile [--scenario a] [--output DIR] [--rate 250] [options of bench.run]
 
-Runs scenario (a) twice with py-spy on the server: once counting threads that run, once only the one that holds the
+Runs the scenario twice with py-spy on the server: once counting threads that run, once only the one that holds the
 interpreter's lock (the true bound of one process). Each thread's samples share out the CPU that the kernel counted for
 it, and give microseconds a message. The raw stacks stay in ``--output``, for any flame graph tool. The profiler slows
 the server down; compare shares, and take absolute figures from ``bench.run``.
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.machine import thread_cpu_s
-from bench.run import Result, chosen, measure, options_parser, running
+from bench.run import SCENARIOS, Result, chosen, measure, options_parser, running
 
 __all__ = ["Sampled", "main", "read_raw", "spy_on", "stage_of"]
 
@@ -110,7 +110,7 @@ class Profiled(NamedTuple):
 
 
 def _profiled(options: argparse.Namespace, output: Path, gil: bool) -> Profiled:
-    with running(options, chosen(options, "a")) as run:
+    with running(options, chosen(options, options.scenario)) as run:
         spy = spy_on(run.server.pid, output, options.rate, gil)
         before = thread_cpu_s(run.server.pid)
         result = measure(run, options)
@@ -168,6 +168,7 @@ def _table(
 def main() -> None:
     """The command line."""
     parser = options_parser("bench.profile")
+    parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="a")
     parser.add_argument("--output", type=Path, default=Path(".profile"))
     parser.add_argument("--rate", type=int, default=250, help="samples a second")
     options = parser.parse_args()

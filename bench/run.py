@@ -36,7 +36,7 @@ from bench.machine import cpu_s, machine_time, peak_rss_bytes
 from tests.support.postgres import PostgresCluster
 from tests.support.server import AccountKeys, ServerProcess, link_settings, reserve_port
 
-__all__ = ["Result", "Running", "Scenario", "main", "measure", "options_parser", "running"]
+__all__ = ["SCENARIOS", "Result", "Running", "Scenario", "main", "measure", "options_parser", "running"]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 STILL_S: Final = 15.0

@@ -1,10 +1,12 @@
 """What a message's whole way costs in the store alone: admission, claim, answer, receipt, callback, by size of group.
 
-    python -m bench.parts.store_way [--group 10] [--messages 3000] [--rounds 5] [--recipients 1] [--calls]
+    python -m bench.parts.store_way [--group 10] [--messages 3000] [--rounds 5] [--recipients 1]
+                                    [--calls | --statements]
 
 Every transaction does what the server's do under load: it takes the answers, receipts and attempts of earlier groups,
 and accepts and claims a new one. In one thread, without sockets, so the figures are steadier than the server's.
 ``--calls``: function calls a message instead, by function; they do not move with the machine's mood.
+``--statements``: microseconds inside of SQLite a message, by statement.
 """
 
 import argparse
@@ -13,9 +15,10 @@ import cProfile
 import pstats
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from kvitto.core.clock import SystemClock
 from kvitto.core.ids import IdMaker, message_ids
@@ -38,7 +41,7 @@ from kvitto.store.api import NewAccount, ReceivedReceipt, SubmitAnswer
 from kvitto.store.commits import Commits, _Work
 from kvitto.store.migrations import upgrade
 from kvitto.store.sealing import Seal
-from kvitto.store.sqlite import SqliteDatabase
+from kvitto.store.sqlite import SqliteDatabase, SqliteTx
 from kvitto.store.verbs.counting import write_counts
 from kvitto.store.verbs.dispatch import Answers, Claim
 
@@ -166,6 +169,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--recipients", type=int, default=1)
     parser.add_argument("--calls", action="store_true")
+    parser.add_argument("--statements", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         way = Way(Path(name), options.group, options.recipients)
@@ -174,6 +178,8 @@ def main() -> None:
             way.turn()
         if options.calls:
             _count_calls(way, turns, options)
+        elif options.statements:
+            _time_statements(way, turns, options)
         else:
             _measure(way, turns, options)
 
@@ -186,6 +192,32 @@ def _measure(way: Way, turns: int, options: argparse.Namespace) -> None:
             way.turn()
         costs.append((time.process_time() - before) / (turns * max(options.group, options.recipients)) * 1e6)
     print(f"us a message, groups of {options.group}: best {min(costs):.1f}, all {[round(cost) for cost in costs]}")
+
+
+def _time_statements(way: Way, turns: int, options: argparse.Namespace) -> None:
+    spent: dict[str, float] = {}
+    tx = way.commits._open()
+
+    def timed(call: Callable[..., Any], sql_of: Callable[..., str]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            before = time.perf_counter()
+            result = call(*arguments)
+            sql = sql_of(*arguments)
+            spent[sql] = spent.get(sql, 0.0) + time.perf_counter() - before
+            return result
+
+        return run
+
+    assert isinstance(tx, SqliteTx)
+    cast(Any, tx)._call = timed(tx._call, lambda compiled, *_: compiled.sql)
+    cast(Any, tx)._call_each = timed(tx._call_each, lambda each, *_: each.sql)
+    cast(Any, tx)._execute = timed(tx._execute, lambda sql: sql)
+    for _ in range(turns):
+        way.turn()
+    messages = turns * max(options.group, options.recipients)
+    for sql, seconds in sorted(spent.items(), key=lambda item: -item[1]):
+        print(f"{seconds / messages * 1e6:7.2f}  {' '.join(sql.split())[:150]}")
+    print(f"{sum(spent.values()) / messages * 1e6:7.2f}  in all")
 
 
 def _count_calls(way: Way, turns: int, options: argparse.Namespace) -> None:
