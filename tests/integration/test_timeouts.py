@@ -9,7 +9,7 @@ from kvitto.core.model import BatchReport, MessageView, Notify, PartKey
 from kvitto.core.receipt import LinkRules, PartReceipts
 from kvitto.core.status import FINAL, Reason, Status
 from kvitto.store import schema as t
-from kvitto.store.verbs.changes import batch_key
+from kvitto.store.verbs.columns import batch_key
 from tests.conformance.fixtures import (  # noqa: F401  # fixtures
     house,
     migrated_file,

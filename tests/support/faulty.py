@@ -21,8 +21,7 @@ from kvitto.dispatch.submitter import Submitter
 from kvitto.dispatch.transport import SmppConnection
 from kvitto.smpp.session import Session
 from kvitto.store import sqlcallbacks, sqlstore
-from kvitto.store.verbs import dispatch
-from kvitto.store.verbs.changes import Changes
+from kvitto.store.verbs import dispatch, telling
 
 __all__ = ["POINTS", "main"]
 
@@ -118,7 +117,7 @@ POINTS: Mapping[str, Callable[[Fuse], None]] = {
     "response stored, not used for parked receipts": lambda fuse: _after(dispatch, "record_answers", fuse),
     "response stored, nobody told": lambda fuse: _before(Submitter, "_stored", fuse),
     "receipt read, not stored": lambda fuse: _verb("_RECEIPTS", fuse, after=False),
-    "status changed, no callback row yet": lambda fuse: _before(Changes, "_write_callbacks", fuse),
+    "status changed, no callback row yet": lambda fuse: _before(telling, "write_callbacks", fuse),
     "receipt written, not committed": lambda fuse: _verb("_RECEIPTS", fuse, after=True),
     "receipt stored, not answered": lambda fuse: _before(Receiver, "on_stored", fuse),
     "receipt answered": lambda fuse: _when_left(DELIVER_SM_RESP, fuse),

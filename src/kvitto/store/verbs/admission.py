@@ -19,16 +19,10 @@ from kvitto.store.api import AdmissionRefused, BatchOutcome
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 from kvitto.store.verbs.bulks import INSERT_APART, Names, plan_apart
-from kvitto.store.verbs.changes import (
-    FEED,
-    MESSAGES_BY_ID,
-    NOTIFY,
-    Changes,
-    Loaded,
-    load_parts,
-    select_loaded,
-)
+from kvitto.store.verbs.changes import Changes
+from kvitto.store.verbs.columns import FEED, NOTIFY
 from kvitto.store.verbs.idempotency import Keys
+from kvitto.store.verbs.loading import MESSAGES_BY_ID, Loaded, load_parts, select_loaded
 from kvitto.store.verbs.texts import content_json, read_content, read_window, window_json
 
 __all__ = [

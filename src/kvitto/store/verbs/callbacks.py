@@ -1,6 +1,6 @@
 """The outbox: callbacks that are due, endpoint by endpoint, and what attempts came to (P9, P10, P12).
 
-Rows are written by ``changes`` in the transaction of the change. A node leases what it posts; a lease that is not
+Rows are written by ``telling`` in the transaction of the change. A node leases what it posts; a lease that is not
 given back runs out, so that no callback is lost with its node. What is due is found through the index of (endpoint,
 time): one look for each endpoint that has something, so that a million due callbacks of one that is away cost the
 others nothing. Must not know: HTTP, how a callback is worded.
@@ -19,18 +19,9 @@ from kvitto.store import schema as t
 from kvitto.store.callbackapi import EndpointDue, Want
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx
-from kvitto.store.verbs.changes import (
-    KIND,
-    LEASE_MS,
-    REASON,
-    STATUS,
-    TELLS_FULL,
-    TELLS_MESSAGE,
-    batch_key,
-    count_ends,
-    read_error,
-)
+from kvitto.store.verbs.columns import KIND, REASON, STATUS, batch_key, read_error
 from kvitto.store.verbs.tallies import tally_callbacks
+from kvitto.store.verbs.telling import LEASE_MS, TELLS_FULL, TELLS_MESSAGE, count_ends
 from kvitto.store.verbs.texts import read_extra, read_own
 from kvitto.store.verbs.unread import enter_given_up
 

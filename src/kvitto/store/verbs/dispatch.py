@@ -17,16 +17,9 @@ from kvitto.store import schema as t
 from kvitto.store.api import SubmitAnswer, SubmitFate
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Each, Int, Statement, Str, Tx
-from kvitto.store.verbs.changes import (
-    SET_STATES,
-    Changes,
-    Loaded,
-    batch_key,
-    load_parts,
-    lone_part,
-    message_of,
-    select_loaded,
-)
+from kvitto.store.verbs.changes import SET_STATES, Changes
+from kvitto.store.verbs.columns import batch_key
+from kvitto.store.verbs.loading import Loaded, load_parts, lone_part, message_of, select_loaded
 from kvitto.store.verbs.tallies import tally_dispatched
 from kvitto.store.verbs.texts import read_content, read_own, read_window
 

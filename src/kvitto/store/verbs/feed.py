@@ -22,7 +22,7 @@ from kvitto.core.status import Note
 from kvitto.store import schema as t
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx, Whole
-from kvitto.store.verbs.changes import KIND, REASON, STATUS, read_error
+from kvitto.store.verbs.columns import KIND, REASON, STATUS, read_error
 from kvitto.store.verbs.texts import read_extra, read_own
 
 __all__ = [

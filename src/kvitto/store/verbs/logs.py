@@ -19,9 +19,9 @@ from kvitto.core.model import LogFilter, LogPage, MessagePage, MessageView
 from kvitto.core.status import Reason, Status, StatusError
 from kvitto.store import schema as t
 from kvitto.store.statements import Int, Statement, Str, Tx, Whole
-from kvitto.store.verbs.changes import read_view, view_columns, view_source
 from kvitto.store.verbs.feed import spans
 from kvitto.store.verbs.texts import read_content, read_own
+from kvitto.store.verbs.views import read_view, view_columns, view_source
 
 __all__ = ["BAD_CURSOR", "batch_messages", "log_page"]
 

@@ -18,7 +18,7 @@ from kvitto.core.model import Content
 from kvitto.core.status import Note, PartState, Reason, Status, StatusError
 from kvitto.store import schema as t
 from kvitto.store.statements import Int, Statement, Str, Tx, Whole
-from kvitto.store.verbs.changes import PART_STATE, REASON, STATUS, batch_key, read_error
+from kvitto.store.verbs.columns import PART_STATE, REASON, STATUS, batch_key, read_error
 from kvitto.store.verbs.texts import read_content
 
 __all__ = [

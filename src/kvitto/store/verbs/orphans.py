@@ -18,9 +18,10 @@ from kvitto.store import schema as t
 from kvitto.store.api import Assigned, StoredReceipt
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx
-from kvitto.store.verbs.changes import Changes, Loaded, message_of
+from kvitto.store.verbs.changes import Changes
 from kvitto.store.verbs.counting import count_outcomes
 from kvitto.store.verbs.dispatch import NAME_PARTS
+from kvitto.store.verbs.loading import Loaded, message_of
 from kvitto.store.verbs.receipts import Parked, give_receipt, read_kept
 
 __all__ = ["Assignment", "assign_receipts", "receipts_with", "stored_receipt"]

@@ -16,7 +16,8 @@ from kvitto.core.status import Reason, Status, WaitOver, Withdrawn
 from kvitto.store import schema as t
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Tx
-from kvitto.store.verbs.changes import Changes, Loaded, load_parts, select_loaded
+from kvitto.store.verbs.changes import Changes
+from kvitto.store.verbs.loading import Loaded, load_parts, select_loaded
 from kvitto.store.verbs.wholes import groups_with_several, settle
 
 __all__ = ["Overdue", "end_overdue"]

@@ -19,7 +19,9 @@ from kvitto.core.receipt import Receipt, shown_done_at
 from kvitto.core.status import NO_ERROR, ErrorSource, Note, PartState, Status, StatusError
 from kvitto.store import schema as t
 from kvitto.store.statements import Each, Int, Statement, Str, Tx
-from kvitto.store.verbs.changes import KIND, NOTIFY, Changes, join_batch
+from kvitto.store.verbs.changes import Changes
+from kvitto.store.verbs.columns import KIND, NOTIFY
+from kvitto.store.verbs.loading import join_batch
 from kvitto.store.verbs.tallies import tally_plain_end
 from kvitto.store.verbs.texts import read_extra
 

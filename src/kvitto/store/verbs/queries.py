@@ -29,17 +29,9 @@ from kvitto.store.api import InDoubtPart, TraceEntry
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx, Whole
 from kvitto.store.verbs.accounts import account_columns
 from kvitto.store.verbs.admission import batch_columns, read_batch
-from kvitto.store.verbs.changes import (
-    KIND,
-    REASON,
-    STATUS,
-    batch_key,
-    count_by_status,
-    read_error,
-    read_view,
-    view_columns,
-    view_source,
-)
+from kvitto.store.verbs.columns import KIND, REASON, STATUS, batch_key, read_error
+from kvitto.store.verbs.telling import count_by_status
+from kvitto.store.verbs.views import read_view, view_columns, view_source
 
 __all__ = [
     "LIST_DAYS",

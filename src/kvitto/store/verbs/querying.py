@@ -16,7 +16,7 @@ from kvitto.store import schema as t
 from kvitto.store.api import QueryDue
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx
-from kvitto.store.verbs.changes import batch_key
+from kvitto.store.verbs.columns import batch_key
 from kvitto.store.verbs.texts import read_content, read_own
 
 __all__ = ["QueryClaim", "claim_queries"]

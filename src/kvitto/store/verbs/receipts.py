@@ -21,9 +21,10 @@ from kvitto.store import schema as t
 from kvitto.store.api import IncomingMessage, ReceiptResult, ReceivedReceipt
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
-from kvitto.store.verbs.changes import Changes, Loaded, load_parts, select_loaded
+from kvitto.store.verbs.changes import Changes
 from kvitto.store.verbs.counting import count_outcomes
 from kvitto.store.verbs.dispatch import NAME_PARTS
+from kvitto.store.verbs.loading import Loaded, load_parts, select_loaded
 from kvitto.store.verbs.plain_ends import Asked, Ending, find_plain_ends, write_plain_ends
 from kvitto.store.verbs.search import Found, Parked, Search
 from kvitto.store.verbs.wholes import watch_parts

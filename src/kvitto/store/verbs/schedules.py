@@ -18,8 +18,9 @@ from kvitto.store.api import ScheduleOutcome
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx
 from kvitto.store.verbs.admission import STILL_QUEUED, batch_columns, mark_cancelled, read_batch
-from kvitto.store.verbs.changes import Changes, Loaded, load_parts
+from kvitto.store.verbs.changes import Changes
 from kvitto.store.verbs.feed import batches_named
+from kvitto.store.verbs.loading import Loaded, load_parts
 from kvitto.store.verbs.texts import own_json, read_own
 
 __all__ = ["Move", "reschedule_batches", "schedule_of"]

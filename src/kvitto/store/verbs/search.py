@@ -11,7 +11,7 @@ from kvitto.core.matching import Candidate, candidate_keys, fold
 from kvitto.core.receipt import LinkRules, Receipt
 from kvitto.store import schema as t
 from kvitto.store.statements import Int, Statement, Str, Tx
-from kvitto.store.verbs.changes import Loaded, load_parts, lone_part, select_loaded
+from kvitto.store.verbs.loading import Loaded, load_parts, lone_part, select_loaded
 
 __all__ = ["Found", "Parked", "Search"]
 

@@ -15,7 +15,8 @@ from kvitto.core.receipt import LinkRules, PartReceipts
 from kvitto.core.status import FINAL, PartRecord, PartsSettled, PartState, Reason, Status
 from kvitto.store import schema as t
 from kvitto.store.statements import Statement, Tx
-from kvitto.store.verbs.changes import Changes, Loaded
+from kvitto.store.verbs.changes import Changes
+from kvitto.store.verbs.loading import Loaded
 
 __all__ = ["SEVERAL", "groups_with_several", "settle", "watch_parts"]
 
