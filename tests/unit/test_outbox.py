@@ -543,6 +543,7 @@ async def test_n5_2_an_end_goes_out_at_once_while_the_change_before_it_hangs(mak
     assert bench.client.bodies() == [b"{1}"], "the change has a head start"
     await eventually(lambda: len(bench.client.started) == 2)
     assert bench.client.bodies() == [b"{1}", b"{2}"]
+    await settle()
     (dropped,) = bench.store.results()
     assert (dropped.id, dropped.state, dropped.counts, dropped.status_code) == (1, CallbackState.DONE, False, None)
     await bench.finish(b"{1}", PostResult(None, PostFailure.TIMEOUT, elapsed_ms=10_000))

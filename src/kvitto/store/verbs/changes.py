@@ -176,6 +176,14 @@ def _record_values(record: Message | PartRecord) -> tuple[Any, ...]:
     )
 
 
+EventRow = tuple[str, str, Status, Reason, int, int | None, Any, str | None, int | None, int | None, int | None]
+"""An event without its number: account, message, status, reason, since when, done at, and the error's five fields."""
+
+
+def _event_row(view: MessageView) -> EventRow:
+    return (view.account_id, view.id, view.status, view.reason, view.since_at, view.done_at, *view.error)
+
+
 class Changes:
     """Collects what a verb changed, and writes it: call ``apply`` for each event, ``write`` once."""
 
@@ -186,7 +194,7 @@ class Changes:
         self._parts: dict[tuple[str, int], PartRecord] = {}
         self._states: dict[tuple[str, int], PartRecord] = {}
         self._messages: dict[str, tuple[Loaded, int | None, int | None]] = {}
-        self._events: list[tuple[Told, MessageView, bool]] = []
+        self._events: list[tuple[Told, EventRow, MessageView | None, bool]] = []
         self._firsts: dict[str, tuple[str, str]] = {}
         self._ended: dict[str, tuple[int, Told]] = {}
 
@@ -246,7 +254,7 @@ class Changes:
     def note(self, loaded: Loaded, part: PartRecord) -> None:
         """Keep what befell a part and left its message's status alone, for the story; nobody is called back."""
         view = loaded.view()._replace(status=part.status, reason=part.reason, since_at=part.since_at, error=part.error)
-        self._events.append((loaded, view, False))
+        self._events.append((loaded, _event_row(view), None, False))
 
     def _note_change(self, loaded: Loaded, *, late: bool) -> None:
         final = loaded.record.status in FINAL
@@ -256,17 +264,18 @@ class Changes:
         tell = asked and loaded.callback_url is not None
         # That the SMSC took it, and when, stands with its parts already; who asked to be told reads it here (ADR 0017).
         if final or asked:
-            self._events.append((loaded, loaded.view(), tell))
+            view = loaded.view()
+            self._events.append((loaded, _event_row(view), view if tell else None, Note.LATE in view.notes))
         if final and not late and notify in _PER_BATCH:
             self._count_end(loaded)
 
-    def end(self, told: Told, view: MessageView) -> None:
-        """A message came to its first end, and its row is written by the caller: event and callbacks."""
-        notify = told.notify
-        tell = notify is Notify.FINAL or notify is Notify.CHANGES or notify is Notify.ATTEMPTS
-        tell = tell and told.callback_url is not None
-        self._events.append((told, view, tell))
-        if notify in _PER_BATCH:
+    def end(self, told: Told, event: "EventRow", view: MessageView | None) -> None:
+        """A message came to its first end, and its row is written by the caller: event and callbacks.
+
+        ``view``: what is told of it, None when nobody is to be told (``telling.is_told``).
+        """
+        self._events.append((told, event, view, False))
+        if told.notify in _PER_BATCH:
             self._count_end(told)
 
     def _count_end(self, told: Told) -> None:
@@ -279,7 +288,8 @@ class Changes:
         if before.reason is Reason.RETRYING_SMSC or loaded.notify is not Notify.ATTEMPTS:
             return
         if loaded.callback_url is not None:
-            self._events.append((loaded, loaded.view()._replace(since_at=at), True))
+            view = loaded.view()._replace(since_at=at)
+            self._events.append((loaded, _event_row(view), view, False))
 
     def write(self) -> None:
         """Write everything that was collected."""
@@ -323,30 +333,16 @@ class Changes:
         ends: list[tuple[str, int, str]] = []
         corrections: list[tuple[str, int, str]] = []
         due: list[Telling] = []
-        for seq, (loaded, view, tell) in zip(self._tx.new_ids(len(self._events)), self._events, strict=True):
-            error = view.error
-            rows.append(
-                (
-                    seq,
-                    view.account_id,
-                    view.id,
-                    view.status,
-                    view.reason,
-                    view.since_at,
-                    view.done_at,
-                    error.source,
-                    error.text,
-                    error.net_type,
-                    error.net_code,
-                    error.command_status,
-                )
-            )
+        for seq, (loaded, event, view, late) in zip(self._tx.new_ids(len(self._events)), self._events, strict=True):
             if loaded.decided_by:
-                of_parts.append((*rows.pop(), loaded.decided_by))
-            if view.status in FINAL and (loaded.feed, tell) in unread.ENTERS:
-                corrects = view.id in self._firsts and Note.LATE in view.notes
-                (corrections if corrects else ends).append((view.account_id, seq, view.id))
-            if tell:
+                of_parts.append((seq, *event, loaded.decided_by))
+            else:
+                rows.append((seq, *event))
+            if event[2] in FINAL and (loaded.feed, view is not None) in unread.ENTERS:
+                message_id = event[1]
+                corrects = late and message_id in self._firsts
+                (corrections if corrects else ends).append((event[0], seq, message_id))
+            if view is not None:
                 due.append((seq, view, loaded, TELLS_MESSAGE))
         if rows:
             self._tx.run(_INSERT_EVENTS, rows)

@@ -4,13 +4,15 @@ A claim writes down that parts are about to be written before anything is writte
 nobody sends them again by accident. Must not know: PDUs, sockets. Next: ``receipts`` beside this file.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, insert, literal, select, update
 
+from kvitto.core.ids import batch_of
 from kvitto.core.matching import fold
-from kvitto.core.model import Claimed, Content, Notify, PartKey
+from kvitto.core.model import Claimed, Content, DeliveryWindow, Notify, PartKey
 from kvitto.core.status import Answered, PartState, Reason, Refused, Status, WaitOver, Withdrawn
 from kvitto.core.window import next_opening
 from kvitto.store import schema as t
@@ -18,7 +20,6 @@ from kvitto.store.api import SubmitAnswer, SubmitFate
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Each, Int, Statement, Str, Tx
 from kvitto.store.verbs.changes import SET_STATES, Changes
-from kvitto.store.verbs.columns import batch_key
 from kvitto.store.verbs.loading import Loaded, load_parts, lone_part, message_of, select_loaded
 from kvitto.store.verbs.tallies import tally_dispatched
 from kvitto.store.verbs.texts import read_content, read_own, read_window
@@ -81,13 +82,8 @@ _DUE: Final = Statement(
             t.message.c.text,
             t.message.c.attempts,
             t.message.c.due_at,
-            t.batch.c.sender,
-            t.batch.c.content,
-            t.batch.c.expire_at,
-            t.batch.c.delivery_window,
             t.message.c.own,
         )
-        .select_from(t.message.join(t.batch, t.batch.c.id == batch_key(t.message.c.id)))
         .where(
             t.message.c.route == bindparam("route", type_=Str),
             t.message.c.due_at.is_not(None),
@@ -97,6 +93,12 @@ _DUE: Final = Statement(
         .limit(bindparam("n", type_=Int))
         .with_for_update(of=t.message, skip_locked=True)
     )
+)
+_SENT_WITH: Final = Statement(
+    lambda r: select(
+        t.batch.c.id, t.batch.c.sender, t.batch.c.content, t.batch.c.expire_at, t.batch.c.delivery_window
+    ).select_from(r.join(t.batch, t.batch.c.id == r.c.id)),
+    id=Str,
 )
 _LEAVE_QUEUE: Final = Each(
     lambda r: (
@@ -174,28 +176,41 @@ def claim_messages(tx: Tx, scope: Scope, items: Sequence[Claim]) -> list[list[Cl
     return [_claim(tx, scope, item) for item in items]
 
 
+class _SentWith(NamedTuple):
+    """What a batch's messages are sent with: read once for them all."""
+
+    sender: str
+    content: Content
+    expire_at: int
+    window: DeliveryWindow | None
+
+
 def _claim(tx: Tx, scope: Scope, claim: Claim) -> list[Claimed]:
     rows = [
         row for route in (claim.link, "") for row in tx.run(_DUE, route=route, now=claim.now, n=max(1, claim.parts))
     ]
-    rows = _open_now(tx, rows, claim.now)
+    if not rows:
+        return []
+    batches = {
+        batch_id: _SentWith(sender or "", read_content(content), expire_at, read_window(window))
+        for batch_id, sender, content, expire_at, window in tx.run(
+            _SENT_WITH, [(one,) for one in {batch_of(row[0]) for row in rows}]
+        )
+    }
+    rows = _open_now(tx, rows, batches, claim.now)
     rows.sort(key=lambda row: (row[6], row[0]))
     again: dict[str, list[int]] = {row[0]: [] for row in rows if row[5]}
     if again:
         for message_id, part_no in tx.run(_WAITING_PARTS, [(one,) for one in again]):
             again[message_id].append(part_no)
     taken: list[Claimed] = []
-    contents: dict[str, Content] = {}  # of a batch's many messages it is read once
     left = claim.parts
     for row in rows:
         todo = tuple(again[row[0]]) if row[5] else (1,) if row[3] == 1 else tuple(range(1, row[3] + 1))
         if len(todo) > left and taken:  # a text longer than the window goes alone, and fills it as slots come free
             break
         left -= len(todo)
-        content = contents.get(row[8])
-        if content is None:
-            content = contents[row[8]] = read_content(row[8])
-        taken.append(_claimed(row, content, todo))
+        taken.append(_claimed(row, batches[batch_of(row[0])], todo))
         if left <= 0:
             break
     if taken:
@@ -203,14 +218,14 @@ def _claim(tx: Tx, scope: Scope, claim: Claim) -> list[Claimed]:
     return taken
 
 
-def _open_now(tx: Tx, rows: list[Any], now: int) -> list[Any]:
+def _open_now(tx: Tx, rows: list[Any], batches: Mapping[str, _SentWith], now: int) -> list[Any]:
     """Leave out messages whose delivery window is shut: they go back to the queue until it opens."""
-    if all(row[10] is None and row[11] is None for row in rows):
+    if all(one.window is None for one in batches.values()) and all(row[7] is None for row in rows):
         return rows
     shut: list[tuple[str, int]] = []
     open_rows = []
     for row in rows:
-        window = read_window(row[10]) if row[11] is None else read_own(row[11]).window
+        window = batches[batch_of(row[0])].window if row[7] is None else read_own(row[7]).window
         opens_at = next_opening(window, now)
         if opens_at > now:
             shut.append((row[0], opens_at))
@@ -221,13 +236,15 @@ def _open_now(tx: Tx, rows: list[Any], now: int) -> list[Any]:
     return open_rows
 
 
-def _claimed(row: Sequence[Any], content: Content, todo: tuple[int, ...]) -> Claimed:
-    if row[11] is not None:
-        own = read_own(row[11])
-        text = row[4] if row[4] is not None else own.content.text
-        return Claimed(row[0], row[1], row[2], own.sender or "", own.content, text, row[3], todo, own.expire_at, row[5])
-    text = row[4] if row[4] is not None else content.text
-    return Claimed(row[0], row[1], row[2], row[7] or "", content, text, row[3], todo, row[9], row[5])
+def _claimed(row: Sequence[Any], batch: _SentWith, todo: tuple[int, ...]) -> Claimed:
+    message_id, account_id, recipient, parts, text, attempts, _, own_text = row
+    sender, content, expire_at, _ = batch
+    if own_text is not None:
+        own = read_own(own_text)
+        sender, content, expire_at = own.sender or "", own.content, own.expire_at
+    if text is None:
+        text = content.text
+    return Claimed(message_id, account_id, recipient, sender, content, text, parts, todo, expire_at, attempts)
 
 
 def _write_claims(tx: Tx, scope: Scope, claim: Claim, taken: Sequence[Claimed]) -> None:
@@ -306,20 +323,26 @@ _PLAIN: Final = Statement(
     lambda r: (
         select(t.message.c.id, t.message.c.account_id)
         .select_from(
-            r.join(t.part, (t.part.c.message_id == r.c.id) & (t.part.c.part_no == 1))
-            .join(t.message, t.message.c.id == t.part.c.message_id)
-            .join(t.batch, t.batch.c.id == batch_key(t.message.c.id))
+            r.join(t.part, (t.part.c.message_id == r.c.id) & (t.part.c.part_no == 1)).join(
+                t.message, t.message.c.id == t.part.c.message_id
+            )
         )
         .where(
             t.OPEN,
             t.message.c.parts == 1,
             t.message.c.status == str(Status.QUEUED),
             t.message.c.error_source == "none",
-            t.batch.c.notify != str(Notify.CHANGES),
-            t.batch.c.notify != str(Notify.ATTEMPTS),
             t.message.c.own.is_(None),
         )
         .with_for_update(of=t.message)
+    ),
+    id=Str,
+)
+_TOLD_OF_CHANGES: Final = Statement(
+    lambda r: (
+        select(t.batch.c.id)
+        .select_from(r.join(t.batch, t.batch.c.id == r.c.id))
+        .where((t.batch.c.notify == str(Notify.CHANGES)) | (t.batch.c.notify == str(Notify.ATTEMPTS)))
     ),
     id=Str,
 )
@@ -350,7 +373,6 @@ def record_answers(tx: Tx, scope: Scope, items: Sequence[Answers]) -> list[list[
             folded = fold(answer.smsc_message_id) or None
             row = (*answer.key, answer.smsc_message_id, folded, answer.at)
             if answer.key[0] in plain:
-                tally_dispatched(scope, plain[answer.key[0]])
                 dispatched.append((answer.key[0], answer.at))
                 lone.append(row)
             else:
@@ -367,6 +389,8 @@ def record_answers(tx: Tx, scope: Scope, items: Sequence[Answers]) -> list[list[
             if folded:
                 found.append((item.group, folded))
         known.append(found)
+    for account_id, many in Counter(plain.values()).items():
+        tally_dispatched(scope, account_id, many)
     changes.write()
     for statement, rows in ((_DISPATCH_PLAIN, dispatched), (_TAKE_LONE_PARTS, lone), (NAME_PARTS, named)):
         if rows:
@@ -383,7 +407,10 @@ def _plain(tx: Tx, items: Sequence[Answers]) -> dict[str, str]:
     ids = [answer.key[0] for item in items for answer in item.answers if answer.command_status == 0]
     if not ids:
         return {}
-    plain = {row[0]: row[1] for row in tx.run(_PLAIN, [(one,) for one in ids])}
+    told = {row[0] for row in tx.run(_TOLD_OF_CHANGES, [(one,) for one in {batch_of(one) for one in ids}])}
+    if told:
+        ids = [one for one in ids if batch_of(one) not in told]
+    plain = dict(tx.run(_PLAIN, [(one,) for one in ids])) if ids else {}
     others: set[str] = set()
     if len(ids) != sum(len(item.answers) for item in items):
         others = {answer.key[0] for item in items for answer in item.answers if answer.command_status != 0}

@@ -10,19 +10,19 @@ Must not know: parking, matching by the rules. Next: ``receipts`` beside this fi
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import and_, case, func, select, update
 
 from kvitto.core.ids import batch_of
 from kvitto.core.matching import fold
-from kvitto.core.model import MessageView, Notify
+from kvitto.core.model import MessageView
 from kvitto.core.receipt import Receipt, shown_done_at
 from kvitto.core.status import NO_ERROR, ErrorSource, Note, PartState, Status, StatusError
 from kvitto.store import schema as t
 from kvitto.store.statements import Each, Int, Statement, Str, Tx
 from kvitto.store.verbs.changes import Changes
 from kvitto.store.verbs.columns import KIND, NOTIFY
-from kvitto.store.verbs.loading import join_batch
 from kvitto.store.verbs.tallies import tally_plain_end
+from kvitto.store.verbs.telling import is_told
 from kvitto.store.verbs.texts import read_extra
 
 __all__ = ["Asked", "Ending", "find_plain_ends", "write_plain_ends"]
@@ -37,17 +37,9 @@ class Asked(NamedTuple):
     receipt: Receipt
 
 
-class Ending(NamedTuple):
-    """The message that a receipt names, as the look-up gives it: its part's id, and what its callback tells."""
+class BatchFacts(NamedTuple):
+    """What the end of one of its messages is told with, as the look-up gives it: a batch's, read once for them all."""
 
-    place: int
-    smsc_message_id: str
-    written_at: int
-    plain: bool
-    id: str
-    account_id: str
-    recipient: str
-    created_at: int
     notify_word: str
     dialect: str
     callback_url: str | None
@@ -57,21 +49,100 @@ class Ending(NamedTuple):
     sent_in: str
     sender: str | None
     client_id: str | None
-    batch_client_id: str | None
-    send_at: int | None
     extra: str
     feed: str
-    link: str
+
+
+class Ending:
+    """The message that a receipt names, and what its callback tells; ``telling.Told``.
+
+    ``smsc_message_id``, ``written_at`` and ``link`` are its part's. ``plain``: it only waits for this receipt.
+    """
+
+    __slots__ = (
+        "account_id",
+        "batch",
+        "callback_url",
+        "client_id",
+        "created_at",
+        "feed",
+        "id",
+        "link",
+        "notify",
+        "place",
+        "plain",
+        "recipient",
+        "send_at",
+        "smsc_message_id",
+        "written_at",
+    )
+
+    decided_by = 0
+    """Of several parts the one that decided: there is one."""
+
+    def __init__(self, row: Sequence[Any], batch: BatchFacts) -> None:
+        (
+            self.place,
+            self.smsc_message_id,
+            self.written_at,
+            self.plain,
+            self.id,
+            self.account_id,
+            self.recipient,
+            self.created_at,
+            self.client_id,
+            self.send_at,
+            self.link,
+        ) = row
+        self.batch = batch
+        self.notify = NOTIFY[batch.notify_word]
+        self.callback_url = batch.callback_url
+        self.feed = batch.feed
 
     @property
-    def decided_by(self) -> int:
-        """Of several parts the one that decided: there is one."""
-        return 0
+    def dialect(self) -> str:
+        """In whose words it is told."""
+        return self.batch.dialect
 
     @property
-    def notify(self) -> Notify:
-        """Which changes are called back."""
-        return NOTIFY[self.notify_word]
+    def client_reference(self) -> str | None:
+        """The batch's."""
+        return self.batch.client_reference
+
+    @property
+    def kind_word(self) -> str:
+        """The batch's content's kind, as stored."""
+        return self.batch.kind_word
+
+    def view(self, receipt: Receipt, at: int, done_at: int | None, error: StatusError) -> MessageView:
+        """The message as this receipt ends it."""
+        batch = self.batch
+        return MessageView(
+            self.id,
+            batch_of(self.id),
+            self.account_id,
+            self.recipient,
+            receipt.status,
+            receipt.reason,
+            at,
+            done_at,
+            error,
+            1,
+            Note.NONE,
+            self.created_at,
+            batch.client_reference,
+            KIND[batch.kind_word],
+            batch.max_parts,
+            batch.sent_in,
+            batch.sender,
+            self.client_id,
+            batch.client_id,
+            self.created_at if self.send_at is None else self.send_at,
+            self.smsc_message_id,
+            self.link,
+            None,
+            read_extra(batch.extra),
+        )
 
 
 _LOOK_UP: Final = Statement(
@@ -92,26 +163,13 @@ _LOOK_UP: Final = Statement(
             t.message.c.account_id,
             t.message.c.recipient,
             t.message.c.created_at,
-            t.batch.c.notify,
-            func.coalesce(t.batch.c.callback_dialect, t.batch.c.dialect),
-            func.coalesce(t.batch.c.callback_url, t.account.c.callback_url),
-            t.batch.c.client_reference,
-            t.batch.c.kind,
-            t.batch.c.max_parts,
-            t.batch.c.dialect,
-            t.batch.c.sender,
             t.message.c.client_id,
-            t.batch.c.client_id,
             t.message.c.send_at,
-            t.batch.c.extra,
-            t.batch.c.feed,
             t.part.c.link,
         )
         .select_from(
-            join_batch(
-                r.join(t.part, (t.part.c.grp == r.c.grp) & (t.part.c.folded_id == r.c.folded)).join(
-                    t.message, t.message.c.id == t.part.c.message_id
-                )
+            r.join(t.part, (t.part.c.grp == r.c.grp) & (t.part.c.folded_id == r.c.folded)).join(
+                t.message, t.message.c.id == t.part.c.message_id
             )
         )
         .with_for_update(of=t.message)
@@ -119,6 +177,27 @@ _LOOK_UP: Final = Statement(
     place=Int,
     grp=Str,
     folded=Str,
+)
+_BATCHES: Final = Statement(
+    lambda r: select(
+        t.batch.c.id,
+        t.batch.c.notify,
+        func.coalesce(t.batch.c.callback_dialect, t.batch.c.dialect),
+        func.coalesce(t.batch.c.callback_url, t.account.c.callback_url),
+        t.batch.c.client_reference,
+        t.batch.c.kind,
+        t.batch.c.max_parts,
+        t.batch.c.dialect,
+        t.batch.c.sender,
+        t.batch.c.client_id,
+        t.batch.c.extra,
+        t.batch.c.feed,
+    ).select_from(
+        r.join(t.batch, t.batch.c.id == r.c.id).outerjoin(
+            t.account, t.account.c.id == case((t.batch.c.callback_url.is_(None), t.batch.c.account_id))
+        )
+    ),
+    id=Str,
 )
 _END: Final = Each(
     lambda r: (
@@ -156,7 +235,16 @@ def find_plain_ends(tx: Tx, asked: Sequence[Asked]) -> dict[int, Ending]:
     ends: dict[int, Ending] = {}
     places: dict[str, int] = {}
     spoilt: set[int] = set()
-    for ending in map(Ending._make, tx.run(_LOOK_UP, keys)):
+    rows = tx.run(_LOOK_UP, keys)
+    batches = {
+        batch_id: BatchFacts._make(facts)
+        for batch_id, *facts in tx.run(_BATCHES, [(one,) for one in {batch_of(row[4]) for row in rows}])
+    }
+    for row in rows:
+        batch = batches.get(batch_of(row[4]))
+        if batch is None:
+            continue
+        ending = Ending(row, batch)
         place = ending.place
         if place in ends:  # several parts have this id
             spoilt.add(place)
@@ -180,33 +268,9 @@ def write_plain_ends(tx: Tx, changes: Changes, found: Sequence[tuple[Asked, Endi
         done_at = shown_done_at(receipt.done_at, at, ending.written_at)
         status, reason = receipt.status, receipt.reason
         rows.append((ending.id, status, reason, at, done_at, error.source, error.text))
-        view = MessageView(
-            ending.id,
-            batch_of(ending.id),
-            ending.account_id,
-            ending.recipient,
-            status,
-            reason,
-            at,
-            done_at,
-            error,
-            1,
-            Note.NONE,
-            ending.created_at,
-            ending.client_reference,
-            KIND[ending.kind_word],
-            ending.max_parts,
-            ending.sent_in,
-            ending.sender,
-            ending.client_id,
-            ending.batch_client_id,
-            ending.created_at if ending.send_at is None else ending.send_at,
-            ending.smsc_message_id,
-            ending.link,
-            None,
-            read_extra(ending.extra),
-        )
-        changes.end(ending, view)
+        told = ending.view(receipt, at, done_at, error) if is_told(ending) else None
+        event = (ending.account_id, ending.id, status, reason, at, done_at, *error)
+        changes.end(ending, event, told)
         tally_plain_end(changes.scope, ending.account_id, status, reason, error, at, ending.written_at)
     if rows:
         tx.run(_END, rows)

@@ -113,10 +113,10 @@ def _tally_end(scope: Scope, account_id: str, at: int, status: Status, reason: R
         scope.tally(account_id, at, error_name(status, reason, error))
 
 
-def tally_dispatched(scope: Scope, account_id: str) -> None:
-    """Count a queued message that an SMSC has taken: ``tally_change`` for the most frequent change of all."""
-    scope.tally(account_id, 0, _NOW_QUEUED, -1)
-    scope.tally(account_id, 0, _NOW_DISPATCHED)
+def tally_dispatched(scope: Scope, account_id: str, many: int) -> None:
+    """Count queued messages that an SMSC has taken: ``tally_change`` for the most frequent change of all."""
+    scope.tally(account_id, 0, _NOW_QUEUED, -many)
+    scope.tally(account_id, 0, _NOW_DISPATCHED, many)
 
 
 def tally_accepted(scope: Scope, new: NewBatch, stored: int) -> None:

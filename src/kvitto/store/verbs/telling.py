@@ -31,6 +31,7 @@ __all__ = [
     "count_by_status",
     "count_ends",
     "end_batches",
+    "is_told",
     "write_callbacks",
 ]
 
@@ -80,6 +81,8 @@ class Told(Protocol):
     def kind_word(self) -> str:
         """The batch's content's kind, as stored."""
 
+
+_PER_MESSAGE: Final = (Notify.FINAL, Notify.CHANGES, Notify.ATTEMPTS)
 
 Telling = tuple[int, MessageView | BatchReport, Told, str]
 """A callback to write: its number, its facts, the message that caused it, and one of the three words ``TELLS_...``."""
@@ -135,6 +138,11 @@ _COUNT_BY_STATUS: Final = Statement(
         .order_by(t.message.c.id)
     )
 )
+
+
+def is_told(told: Told) -> bool:
+    """Whether the end of this message is called back by itself."""
+    return told.callback_url is not None and told.notify in _PER_MESSAGE
 
 
 def write_callbacks(tx: Tx, scope: Scope, now: int, due: Sequence[Telling]) -> None:
