@@ -165,9 +165,10 @@ bench: $(VENV)/.runs
 bench-receipts: $(VENV)/.develops
 	$(BIN)/python -m bench.receipts $(ARGS)
 
-# What the callback sender costs by itself, and what endpoints that hang cost the others.
+# What the callback sender costs by itself, and what endpoints that hang cost the others, in it and in the whole server.
 bench-callbacks: $(VENV)/.develops
 	$(BIN)/python -m bench.callbacks $(ARGS)
+	$(BIN)/python -m bench.run --scenario well,hang
 
 # Where the microseconds go: the bench with py-spy on the server.
 profile: $(VENV)/.develops

@@ -18,6 +18,10 @@ COUNTERS: Final = 32
 _SLOT_BYTES: Final = 8
 
 
+FIRST_SINK: Final = 100
+"""Of several receivers of callbacks the last part of the first one's address, 127.0.1.100."""
+
+
 class Counter(IntEnum):
     """Numbers of the whole run; each is written by one process only."""
 

@@ -10,16 +10,19 @@ import argparse
 import select
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.board import FIRST_NUMBER, NUMBER_DIGITS, Board, Counter
+from bench.board import FIRST_NUMBER, FIRST_SINK, NUMBER_DIGITS, Board, Counter
 
 __all__ = ["main"]
 
 READ_BYTES = 256 * 1024
 LOST = 1
 ACCEPTED = (200, 201)
+FIRST_HOST = b"127.0.1.%d" % FIRST_SINK
+"""Callbacks to several endpoints go to this and the addresses after it, in turn."""
 BODIES = {
     "sinch": (
         b'{"from":"Kvitto","to":["',
@@ -52,7 +55,8 @@ def request_maker(options: argparse.Namespace) -> Callable[[int, int], bytes]:
 
     whole = head(options.batch)
     if options.batch == 1:
-        return lambda index, _: b"%b%d%b" % (whole, FIRST_NUMBER + index, back)
+        backs = [back.replace(FIRST_HOST, b"127.0.1.%d" % (FIRST_SINK + number)) for number in range(options.endpoints)]
+        return lambda index, _: b"%b%d%b" % (whole, FIRST_NUMBER + index, backs[index % options.endpoints])
 
     def several(index: int, count: int) -> bytes:
         numbers = range(FIRST_NUMBER + index, FIRST_NUMBER + index + count)
@@ -75,19 +79,24 @@ class Load:
         self._sockets: dict[int, socket.socket] = {}
         self._waiting: dict[int, int] = {}  # file descriptor -> request number
         self._partial: dict[int, bytes] = {}
+        self._idle: deque[int] = deque()  # connections that wait for the next request's time
         self._next = 0
         self._answered = 0
+        self._began_s = 0.0
 
     def run(self, until_s: float) -> None:
         """Post everything, or stop at ``until_s`` of the monotonic clock."""
         began_ns = time.process_time_ns()
         self._board.counters[Counter.FIRST_REQUEST_AT] = time.monotonic_ns()
+        self._began_s = time.monotonic()
         for _ in range(min(self._options.connections, self._board.requests)):
             self._connect()
         poll, total = self._epoll.poll, self._board.requests
         while self._answered < total and time.monotonic() < until_s:
-            for descriptor, _ in poll(0.5):
+            for descriptor, _ in poll(min(0.5, self._wait_s()) if self._idle else 0.5):
                 self._read(descriptor)
+            while self._idle and not self._wait_s():
+                self._send(self._idle.popleft())
         self._board.counters[Counter.LOAD_CPU_NS] = time.process_time_ns() - began_ns
         self._board.counters[Counter.LOAD_DONE] = 1
 
@@ -99,7 +108,18 @@ class Load:
         self._epoll.register(connection, select.EPOLLIN)
         self._send_next(connection.fileno())
 
+    def _wait_s(self) -> float:
+        """How long until the next request is due."""
+        rate = self._options.rate
+        return max(0.0, self._began_s + self._next / rate - time.monotonic()) if rate else 0.0
+
     def _send_next(self, descriptor: int) -> None:
+        if self._wait_s():
+            self._idle.append(descriptor)
+        else:
+            self._send(descriptor)
+
+    def _send(self, descriptor: int) -> None:
         request = self._next
         if request >= self._board.requests:
             return
@@ -175,6 +195,8 @@ def main() -> None:
     parser.add_argument("--dialect", choices=tuple(BODIES), default="sinch")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--endpoints", type=int, default=1)
+    parser.add_argument("--rate", type=float, help="requests a second; as fast as they are answered when left out")
     parser.add_argument("--duration", type=float, default=120.0)
     options = parser.parse_args()
     board = Board(options.board, options.messages, -(-options.messages // options.batch))

@@ -31,7 +31,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from bench.board import Board, Counter
+from bench.board import FIRST_SINK, Board, Counter
 from bench.machine import cpu_s, machine_time, peak_rss_bytes
 from tests.support.postgres import PostgresCluster
 from tests.support.server import AccountKeys, ServerProcess, link_settings, reserve_port
@@ -47,7 +47,11 @@ NS: Final = 1e9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """What is posted. ``batch``: recipients a request; ``whole``: they are told of in one callback, at its end."""
+    """What is posted. ``batch``: recipients a request; ``whole``: they are told of in one callback, at its end.
+
+    ``rate``: requests a second, 0 as fast as they are answered. ``endpoints``: receivers of callbacks, in turn, of
+    which the first ``hanging`` never answer; nobody waits for theirs.
+    """
 
     name: str
     batch: int
@@ -55,6 +59,13 @@ class Scenario:
     says: str
     dialect: str = "sinch"
     whole: bool = False
+    rate: int = 0
+    endpoints: int = 1
+    hanging: int = 0
+
+    def told_of(self, accepted: int) -> int:
+        """How many of the accepted messages somebody answers a callback for."""
+        return accepted - accepted * self.hanging // self.endpoints
 
 
 SCENARIOS: Final = {
@@ -66,7 +77,20 @@ SCENARIOS: Final = {
     "d": Scenario(
         name="d", batch=1, messages=50_000, says="9bits, 1 recipient a request, callbacks", dialect="ninebits"
     ),
+    "well": Scenario(
+        name="well", batch=1, messages=50_000, says="(a), 2 000/s, 100 endpoints", rate=2_000, endpoints=100
+    ),
+    "hang": Scenario(
+        name="hang",
+        batch=1,
+        messages=50_000,
+        says="(a), 2 000/s, 100 endpoints, 10 hang",
+        rate=2_000,
+        endpoints=100,
+        hanging=10,
+    ),
 }
+ALL: Final = ("a", "b", "c", "d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +185,8 @@ def running(options: argparse.Namespace, scenario: Scenario, wrapper: Sequence[s
         delay = ("--delay", options.receipt_delay, "--receipt-window", options.receipt_window)
         smsc = _tool("smsc", path, scenario, "--requests", requests, "--port", smsc_port, *delay)
         stack.callback(_end, smsc)
-        sink = _tool("sink", path, scenario, "--requests", requests, "--port", sink_port)
+        receivers = ("--endpoints", scenario.endpoints, "--hanging", scenario.hanging)
+        sink = _tool("sink", path, scenario, "--requests", requests, "--port", sink_port, *receivers)
         stack.callback(_end, sink)
         link = link_settings(smsc_port, window=options.window, binds=options.binds)
         server = ServerProcess(
@@ -173,7 +198,7 @@ def running(options: argparse.Namespace, scenario: Scenario, wrapper: Sequence[s
         )
         keys = server.create_account("bench")
         if scenario.dialect == "ninebits":  # which has no URL in the request
-            done = server.run_cli("account", "set", "bench", f"callback_url={_callback(sink_port)}")
+            done = server.run_cli("account", "set", "bench", f"callback_url={_callback(sink_port, scenario)}")
             if done.returncode:
                 raise SystemExit(f"bench: {done.stderr}")
         stack.callback(server.kill)
@@ -203,13 +228,15 @@ def _load_arguments(
     }
     return [
         *("--port", server.port, "--path", paths[scenario.dialect], f"--token={keys.api_token}"),
-        *("--dialect", scenario.dialect, "--callback", _callback(sink_port), "--batch", scenario.batch),
+        *("--dialect", scenario.dialect, "--callback", _callback(sink_port, scenario), "--batch", scenario.batch),
+        *("--endpoints", scenario.endpoints, *(("--rate", scenario.rate) if scenario.rate else ())),
         *("--connections", options.connections, "--duration", options.duration),
     ]
 
 
-def _callback(sink_port: int) -> str:
-    return f"http://127.0.0.1:{sink_port}/cb"
+def _callback(sink_port: int, scenario: Scenario) -> str:
+    host = "127.0.0.1" if scenario.endpoints == 1 else f"127.0.1.{FIRST_SINK}"
+    return f"http://{host}:{sink_port}/cb"
 
 
 def _leave(directory: Path, keep: bool) -> None:
@@ -256,7 +283,7 @@ def _watch(run: Running, load: "subprocess.Popen[bytes]", duration_s: float) -> 
     seen, moved = (-1, -1), time.monotonic()
     while time.monotonic() < until:
         finished, accepted = board[Counter.RECIPIENTS_FINAL], board[Counter.ACCEPTED_MESSAGES]
-        if board[Counter.LOAD_DONE] and finished >= accepted:
+        if board[Counter.LOAD_DONE] and finished >= run.scenario.told_of(accepted):
             return
         if (load.poll() and not board[Counter.LOAD_DONE]) or not run.server.running:
             raise SystemExit(f"bench: load or server died\n{run.server.log_tail()}")
@@ -301,7 +328,7 @@ def _result(
         others_busy=max(0.0, others_s / seconds),
         stolen=stolen_s / seconds,
         peak_rss_mib=peak_rss_bytes(run.server.pid) / 2**20 if run.server.running else 0.0,
-        lost=accepted - finished,
+        lost=scenario.told_of(accepted) - finished,
         lost_unsent=sum(not told and not sent for told, sent in zip(board.callbacks, board.submits, strict=True)),
         lost_unreceipted=sum(
             not told and bool(sent) and not receipt
@@ -410,10 +437,10 @@ def chosen(options: argparse.Namespace, name: str) -> Scenario:
 def main() -> None:
     """The command line. Exit code 1 when something was lost or came twice."""
     parser = options_parser("bench.run")
-    parser.add_argument("--scenario", choices=(*SCENARIOS, "all"), default="all")
+    parser.add_argument("--scenario", default="all", help=f"several with commas: {', '.join(SCENARIOS)}; all: a to d")
     options = parser.parse_args()
     results = []
-    for name in SCENARIOS if options.scenario == "all" else (options.scenario,):
+    for name in ALL if options.scenario == "all" else options.scenario.split(","):
         with running(options, chosen(options, name)) as run:
             results.append(measure(run, options))
     show(results, Console(stderr=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 140))

@@ -14,7 +14,7 @@ import socket
 import time
 from pathlib import Path
 
-from bench.board import FIRST_NUMBER, NUMBER_DIGITS, Board, Counter
+from bench.board import FIRST_NUMBER, FIRST_SINK, NUMBER_DIGITS, Board, Counter
 
 __all__ = ["main"]
 
@@ -35,30 +35,34 @@ LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 class Sink:
     """All connections, and what has come of a request on each."""
 
-    def __init__(self, board: Board, port: int) -> None:
+    def __init__(self, board: Board, port: int, endpoints: int, hanging: int) -> None:
         self._board = board
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=1024)
-        self._listener.setblocking(False)
         self._epoll = select.epoll()
-        self._epoll.register(self._listener, select.EPOLLIN)
+        hosts = ["127.0.0.1"] if endpoints == 1 else [f"127.0.1.{FIRST_SINK + number}" for number in range(endpoints)]
+        self._silent = [socket.create_server((host, port), backlog=1024) for host in hosts[:hanging]]
+        listeners = [socket.create_server((host, port), backlog=1024) for host in hosts[hanging:]]
+        self._listeners = {one.fileno(): one for one in listeners}
+        for listener in listeners:
+            listener.setblocking(False)
+            self._epoll.register(listener, select.EPOLLIN)
         self._sockets: dict[int, socket.socket] = {}
         self._partial: dict[int, bytes] = {}
 
     def run(self, until_s: float) -> None:
         """Receive until ``until_s`` of the monotonic clock, or until the process is ended."""
         self._board.counters[Counter.SINK_READY] = 1
-        poll, listener = self._epoll.poll, self._listener.fileno()
+        poll, listeners = self._epoll.poll, self._listeners
         while time.monotonic() < until_s:
             for descriptor, _ in poll(1.0):
-                if descriptor == listener:
-                    self._accept()
+                if descriptor in listeners:
+                    self._accept(listeners[descriptor])
                 else:
                     self._read(descriptor)
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = listener.accept()
             except BlockingIOError:
                 return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -149,10 +153,12 @@ def main() -> None:
     parser.add_argument("messages", type=int)
     parser.add_argument("--requests", type=int, required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--endpoints", type=int, default=1, help="listen on so many addresses")
+    parser.add_argument("--hanging", type=int, default=0, help="the first of them take connections and never answer")
     parser.add_argument("--duration", type=float, default=300.0)
     options = parser.parse_args()
     board = Board(options.board, options.messages, options.requests)
-    Sink(board, options.port).run(time.monotonic() + options.duration)
+    Sink(board, options.port, options.endpoints, options.hanging).run(time.monotonic() + options.duration)
 
 
 if __name__ == "__main__":
