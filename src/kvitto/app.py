@@ -98,6 +98,7 @@ __all__ = [
     "open_books",
     "read_numbering_table",
     "read_price_list",
+    "read_tables",
     "route_rules",
     "sampler",
 ]
@@ -314,13 +315,13 @@ def _http_tls(settings: Settings) -> ssl.SSLContext | None:
 def read_numbering_table(settings: Settings) -> Numbering | None:
     """Return ``[numbering] file``, or the demo's small one; None without either.
 
-    Raises: Refused with file, line and reason.
+    Raises: SettingsError with file, line, field, value and reason.
     """
     return _read_table("numbering.file", settings.numbering.file, settings, "numbering.csv", read_numbering)
 
 
 def read_price_list(settings: Settings) -> Pricing:
-    """Return ``[pricing]``, or the demo's small list. Raises: Refused with file, line and reason."""
+    """Return ``[pricing]``, or the demo's small list. Raises: SettingsError, as ``read_numbering_table``."""
     wanted = settings.pricing
 
     def read(text: str) -> Pricing:
@@ -338,9 +339,34 @@ def _read_table(
             return read(path.read_text(encoding="utf-8"))
         if settings.demo.enabled:
             return read((files("kvitto") / "demo" / of_demo).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, BadTable) as wrong:
-        raise Refused("cannot_start", f"{key} = {path}: {wrong}") from None
-    return None
+    except OSError as wrong:
+        reason = wrong.strerror or str(wrong)
+    except UnicodeDecodeError as wrong:
+        reason = f"octet {wrong.start} is no UTF-8"
+    except BadTable as wrong:
+        reason = str(wrong)
+    else:
+        return None
+    raise SettingsError(
+        [SettingsProblem(key=key, value=json.dumps(str(path)), reason=reason, source=settings.source_of(key))]
+    )
+
+
+def read_tables(settings: Settings) -> tuple[Numbering | None, Pricing]:
+    """Return the numbering table and the price list. Raises: SettingsError with what is wrong in either."""
+    problems: list[SettingsProblem] = []
+    numbering, pricing = None, Pricing()
+    try:
+        numbering = read_numbering_table(settings)
+    except SettingsError as wrong:
+        problems.extend(wrong.problems)
+    try:
+        pricing = read_price_list(settings)
+    except SettingsError as wrong:
+        problems.extend(wrong.problems)
+    if problems:
+        raise SettingsError(problems)
+    return numbering, pricing
 
 
 # --- the server ----------------------------------------------------------------------------------------------------
@@ -365,8 +391,7 @@ class App:
         self._clock = SteadyClock(clock)
         self._on_ready = on_ready
         self._ids = IdMaker(self._clock)
-        self.numbering = read_numbering_table(settings)
-        self.pricing = read_price_list(settings)
+        self.numbering, self.pricing = read_tables(settings)
         self._dialects: tuple[Dialect, ...] = dialects_of(settings, self.numbering, self.pricing)
         self._lock: IO[str] | None = None
         self._store: SqlStore | None = None

@@ -11,8 +11,9 @@ from kvitto.core.model import CallbackResult, CallbackState, Content, Feed, Feed
 from kvitto.core.status import Reason, Status
 from kvitto.intake.admit import plan
 from kvitto.store import schema as t
+from kvitto.store.api import ReceivedReceipt
 from kvitto.store.verbs import feed
-from tests.conformance.house import CALLBACK_URL, House
+from tests.conformance.house import CALLBACK_URL, RULES, House, build_receipt
 
 ALL = FeedFilter()
 
@@ -233,6 +234,136 @@ async def test_r45_a_correction_before_anybody_has_read_replaces_the_report(hous
     assert await house.look(select(t.unread.c.seq)) == []
 
 
+async def overdue(house: House, count: int = 1) -> list[str]:
+    """Messages that nobody receipted in time: UNKNOWN, until a late receipt corrects them."""
+    ids = await house.dispatch(count, valid_s=60, notify=Notify.NONE, feed=Feed.OWN)
+    house.clock.advance(60 + 3600)
+    await house.store.end_overdue({}, house.now, count + 10)
+    return ids
+
+
+async def reports(house: House) -> list[tuple[str, Status]]:
+    """What a reader gets, to the end."""
+    got = []
+    while (page := await house.store.take_reports(house.account.id, ALL, 3, house.now)).handing is not None:
+        await house.store.confirm_reports(page.handing)
+        got += [(view.id, view.status) for view in page.messages]
+    return got
+
+
+async def put_back(house: House, handing: int, how: str) -> None:
+    """What is being handed over does not reach its reader."""
+    if how == "restart":
+        await house.restart()
+    elif how == "lease":
+        house.clock.advance(feed.LEASE_MS / 1000)
+    else:
+        await house.store.release_reports(handing)
+
+
+@pytest.mark.parametrize("how", ["release", "restart", "lease"])
+async def test_r45_a_correction_replaces_a_report_that_is_handed_over_and_put_back(house: House, how):
+    corrected, other = await overdue(house, 2)
+    page = await house.store.take_reports(house.account.id, ALL, 50, house.now)
+    await house.receipt_for(corrected)
+    await put_back(house, page.handing, how)
+    assert await reports(house) == [(corrected, Status.DELIVERED), (other, Status.UNKNOWN)]
+
+
+async def test_r45_a_correction_that_was_read_before_the_first_end_is_put_back_is_not_read_again(house: House):
+    (message,) = await overdue(house)
+    page = await house.store.take_reports(house.account.id, ALL, 50, house.now)
+    await house.receipt_for(message)
+    assert await reports(house) == [(message, Status.DELIVERED)]
+    await house.store.release_reports(page.handing)
+    assert await reports(house) == []
+
+
+async def test_r45_a_correction_of_a_report_that_reaches_its_reader_is_a_new_report(house: House):
+    (message,) = await overdue(house)
+    page = await house.store.take_reports(house.account.id, ALL, 50, house.now)
+    await house.receipt_for(message)
+    await house.store.confirm_reports(page.handing)
+    assert [view.status for view in page.messages] == [Status.UNKNOWN]
+    assert await reports(house) == [(message, Status.DELIVERED)]
+
+
+async def test_r45_a_correction_between_taking_and_reading_is_told_once(house: House, monkeypatch):
+    corrected, other = await overdue(house, 2)
+    read = house.store._read
+
+    async def late(verb, *args, **how):
+        if verb is feed.reports_of:
+            monkeypatch.undo()
+            await house.receipt_for(corrected)
+        return await read(verb, *args, **how)
+
+    monkeypatch.setattr(house.store, "_read", late)
+    assert await reports(house) == [(other, Status.UNKNOWN), (corrected, Status.DELIVERED)]
+
+
+async def test_r45_a_page_of_which_nothing_is_left_is_not_the_end_of_the_feed(house: House, monkeypatch):
+    (message,) = await overdue(house)
+    read = house.store._read
+
+    async def late(verb, *args, **how):
+        if verb is feed.reports_of:
+            monkeypatch.undo()
+            await house.receipt_for(message)
+        return await read(verb, *args, **how)
+
+    monkeypatch.setattr(house.store, "_read", late)
+    page = await house.store.take_reports(house.account.id, ALL, 50, house.now)
+    assert [(view.id, view.status) for view in page.messages] == [(message, Status.DELIVERED)]
+    await house.store.confirm_reports(page.handing)
+    assert await house.look(select(t.handing.c.id)) == []
+
+
+@pytest.mark.parametrize(("wanted", "status"), [(None, Status.DELIVERED), (False, Status.UNKNOWN)])
+async def test_r45_an_end_and_its_correction_in_one_transaction_are_one_report(house: House, wanted, status):
+    await house.store.set_account(house.account.name, {"late_corrections": wanted})
+    (message,) = await house.dispatch(notify=Notify.NONE, feed=Feed.OWN)
+    both = [
+        ReceivedReceipt("link", "link", house.now, "00aa", build_receipt(house.smsc_id(message), said), RULES)
+        for said in (Status.UNKNOWN, Status.DELIVERED)
+    ]
+    await house.store.record_receipts(both)
+    page = await house.store.take_reports(house.account.id, FeedFilter(first_final=wanted is False), 50, house.now)
+    assert [(view.id, view.status) for view in page.messages] == [(message, status)]
+
+
+async def test_r45_without_corrections_a_report_that_is_put_back_is_read_at_its_first_end(house: House):
+    await house.store.set_account(house.account.name, {"late_corrections": False})
+    (message,) = await overdue(house)
+    page = await house.store.take_reports(house.account.id, FeedFilter(first_final=True), 50, house.now)
+    await house.receipt_for(message)
+    await house.store.release_reports(page.handing)
+    page = await house.store.take_reports(house.account.id, FeedFilter(first_final=True), 50, house.now)
+    assert [(view.id, view.status) for view in page.messages] == [(message, Status.UNKNOWN)]
+
+
+@pytest.mark.postgres
+async def test_r45_corrections_beside_readers_that_fail_are_told_once(postgres_house: House):
+    house = postgres_house
+    ids = await overdue(house, 40)
+    stores = [await house.second(node=f"other{n}") for n in range(3)]
+
+    async def fail(store) -> None:
+        for _ in range(15):
+            page = await store.take_reports(house.account.id, ALL, 4, house.now)
+            if page.handing is not None:
+                await store.release_reports(page.handing)
+
+    async def correct(store, mine: list[str]) -> None:
+        for message in mine:
+            await house.receipt_for(message, store=store)
+
+    await asyncio.gather(
+        *[fail(store) for store in stores], correct(house.store, ids[::2]), correct(stores[0], ids[1::2])
+    )
+    assert sorted(await reports(house)) == [(message, Status.DELIVERED) for message in sorted(ids)]
+
+
 @pytest.mark.parametrize("read_before", [True, False])
 async def test_r45_an_account_that_wants_no_corrections_reads_the_first_end_once(house: House, read_before):
     await house.store.set_account(house.account.name, {"late_corrections": False})
@@ -263,7 +394,9 @@ async def test_a_report_carries_all_that_is_known(house: House):
     assert (view.extra, view.client_reference) == ({"callbackData": "shop=3"}, "ref")
 
 
-async def test_what_is_cleaned_away_is_no_report_any_more(house: House):
+@pytest.mark.parametrize("corrections", [None, False])
+async def test_what_is_cleaned_away_is_no_report_any_more(house: House, corrections):
+    await house.store.set_account(house.account.name, {"late_corrections": corrections})
     await ended(house, 2)
     house.clock.advance(400 * 86_400)
     while not (await house.store.clean({}, 30, house.now, 100)).over:

@@ -194,6 +194,23 @@ def test_tls_files_that_are_none_stop_the_start(data, tmp_path):
     assert "Traceback" not in refused.stderr
 
 
+def test_a_wrong_table_of_networks_stops_the_start_as_a_wrong_setting_does(data, tmp_path):
+    path = tmp_path / "n.csv"
+    path.write_text("prefix,mcc,mnc,network,country\n4670,240,99,Own,SE\n4671,24,99,Own,SE\n")
+    refused = subprocess.run(
+        [sys.executable, "-m", "kvitto", "serve", "--port", "0", "--data", str(data)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=os.environ | {"KVITTO__NUMBERING__FILE": str(path)},
+    )
+    assert (refused.returncode, refused.stdout) == (2, "")
+    where = f'kvitto: numbering.file = "{path}" (env KVITTO__NUMBERING__FILE): line 3: '
+    assert refused.stderr == f'{where}mcc = "24": must have 3 digits\n'
+    assert not data.exists(), "nothing was begun"
+
+
 def test_refusals_that_no_handler_sees_are_in_the_dialects_words(data, command):
     keys = command("account", "create", "shop", "--json").json
     with serving(data, environment={"KVITTO__HTTP__BODY_LIMIT_BYTES": "1000"}) as server:

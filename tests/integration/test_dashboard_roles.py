@@ -7,6 +7,7 @@ import pytest
 
 from kvitto.core.users import Role
 from kvitto.dashboard.routes import ANYBODY, ROUTES, Route
+from kvitto.reports.numbers import spell
 from tests.support.office import Office, office_in
 
 ROLES = [str(role) for role in Role]
@@ -145,8 +146,12 @@ async def test_a_viewer_sees_numbers_masked_until_he_asks_and_that_is_audited(of
     (row,) = await office.house.store.office.recipients(office.messages["own"][:22] + "0000", "", 10)
     number, page = row.recipient, {"message_id": office.messages["own"]}
     for path, given in (("/messages", {}), ("/messages/{message_id}", page)):
-        assert number not in await text_of(await office.visit("viewer", "GET", path, params=given))
-        assert number in await text_of(await office.visit("member", "GET", path, params=given))
+        hidden = await text_of(await office.visit("viewer", "GET", path, params=given))
+        assert number not in hidden.replace(" ", "")
+        assert "<small>Sweden</small>" in hidden, "a masked number shows its country at most"
+        whole = await text_of(await office.visit("member", "GET", path, params=given))
+        assert number in whole
+        assert f">{spell(number).shown}</" in whole
     batch = {"batch_id": office.messages["own"][:22] + "0000"}
     exported = await office.visit("viewer", "GET", "/batches/{batch_id}/export.csv", params=batch)
     assert exported.stream is not None

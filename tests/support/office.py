@@ -95,7 +95,10 @@ class Office:
         self.own, self.other = self.house.account, await self.house.new_account()
         for account, who in ((self.own, "own"), (self.other, "other")):
             new = self.house.plan(
-                1, account=account, to=[f"4670000{who.encode().hex()[:6]}"], client_reference=f"ref-{who}"
+                1,
+                account=account,
+                to=[f"4670000{int.from_bytes(who.encode()) % 10_000:04d}"],
+                client_reference=f"ref-{who}",
             )
             await self.house.store.accept_batch(new)
             self.messages[who] = new.messages[0].id

@@ -25,6 +25,8 @@ def looked(text: str) -> Look:
         ("to:+46701740611", {"to": "46701740611"}),
         ("to:0046701740611", {"to": "46701740611"}),
         ("46701740611", {"to": "46701740611"}),
+        ("+46 70 174 06 11", {"to": "46701740611"}),
+        ("to:+1 613-555-0123 status:failed", {"to": "16135550123", "statuses": (Status.FAILED,)}),
         ("status:failed", {"statuses": (Status.FAILED,)}),
         ("status:failed,expired", {"statuses": (Status.FAILED, Status.EXPIRED)}),
         ("status:pending", {"statuses": (Status.QUEUED, Status.DISPATCHED)}),

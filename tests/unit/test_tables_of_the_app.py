@@ -6,7 +6,7 @@ import pytest
 
 from kvitto.app import App, read_numbering_table, read_price_list
 from kvitto.core.clock import SystemClock
-from kvitto.core.errors import Refused
+from kvitto.core.errors import SettingsError
 from kvitto.settings import load
 
 
@@ -42,9 +42,21 @@ def test_given_files_are_read(tmp_path: Path):
     assert read_price_list(given).price(numbering.mccmnc("46701740611")) == (1.5, "SEK")
 
 
-@pytest.mark.parametrize("key", ["numbering__file", "pricing__file"])
-def test_a_wrong_table_stops_the_start_with_file_line_and_reason(tmp_path: Path, key):
-    path = tmp_path / "wrong.csv"
-    path.write_text("what,ever\n")
-    with pytest.raises(Refused, match=rf"{key.replace('__', '.')} = .*wrong\.csv: line 1: the header must be"):
-        App(settings(**{key: path}), SystemClock())
+def test_wrong_tables_stop_the_start_each_with_key_file_line_value_reason_and_source(tmp_path: Path):
+    (tmp_path / "n.csv").write_text("prefix,mcc,mnc,network,country\n4670,24,99,Own,SE\n")
+    (tmp_path / "p.csv").write_bytes(b"mccmnc,price,currency\n24099,1.5,\xff\n")
+    with pytest.raises(SettingsError) as caught:
+        App(settings(numbering__file=tmp_path / "n.csv", pricing__file=tmp_path / "p.csv"), SystemClock())
+    assert list(map(str, caught.value.problems)) == [
+        f'numbering.file = "{tmp_path}/n.csv" (command line): line 2: mcc = "24": must have 3 digits',
+        f'pricing.file = "{tmp_path}/p.csv" (command line): octet 32 is no UTF-8',
+    ]
+
+
+def test_a_table_that_cannot_be_read_stops_the_start(tmp_path: Path):
+    path = tmp_path / "n.csv"
+    path.touch()
+    given = settings(numbering__file=path)
+    path.unlink()
+    with pytest.raises(SettingsError, match=r"n\.csv.*No such file"):
+        App(given, SystemClock())

@@ -32,7 +32,8 @@ from kvitto.core.errors import BadInput, NotFound
 from kvitto.core.model import Account, BatchReport, MessageView
 from kvitto.core.msisdn import clean
 from kvitto.core.status import FINAL, StatusError
-from kvitto.store.api import Store
+from kvitto.reports.numbers import spell
+from kvitto.store.api import Store, TraceEntry
 
 __all__ = ["report", "trace"]
 
@@ -249,13 +250,27 @@ def trace(
     if not entries:
         raise NotFound("message", "no message has this id, or went to this number")
     if as_json:
-        print_json([entry._asdict() | {"at": iso(entry.at)} for entry in entries])
+        print_json([_traced(entry) for entry in entries])
         return
-    rows = [(iso(entry.at), entry.message_id, entry.kind, entry.text, entry.raw) for entry in entries]
+    rows = [(iso(entry.at), entry.message_id, entry.kind, _told(entry), entry.raw) for entry in entries]
     if sys.stdout.isatty():
         _print_stories(rows)
     else:
         print_rows(("at", "message", "kind", "what", "raw"), rows)
+
+
+def _traced(entry: TraceEntry) -> dict[str, object]:
+    """``to`` and ``country`` on the line of the admission alone."""
+    document = entry._asdict() | {"at": iso(entry.at)}
+    number = document.pop("to")
+    return document if not number else document | {"to": number, "country": spell(number).country}
+
+
+def _told(entry: TraceEntry) -> str:
+    if not entry.to:
+        return entry.text
+    shown, country = spell(entry.to)
+    return f"{entry.text}, to {shown}" + (f" ({country})" if country else "")
 
 
 def _print_stories(rows: list[tuple[Any, ...]]) -> None:

@@ -59,13 +59,16 @@ def read_numbering(text: str) -> Numbering:
     by_prefix: dict[str, Network] = {}
     for line, (prefix, mcc, mnc, name, country) in read_table(text, HEADER):
         if not _digits(prefix, 1, _MOST_DIGITS):
-            raise BadTable(line, f"prefix: 1 to {_MOST_DIGITS} digits, country code first, no +")
-        if not _digits(mcc, 3, 3) or not _digits(mnc, 2, 3):
-            raise BadTable(line, "mcc: 3 digits, mnc: 2 or 3 digits")
+            reason = f"must have 1 to {_MOST_DIGITS} digits, country code first, no +"
+            raise BadTable(line, reason, field="prefix", value=prefix)
+        if not _digits(mcc, 3, 3):
+            raise BadTable(line, "must have 3 digits", field="mcc", value=mcc)
+        if not _digits(mnc, 2, 3):
+            raise BadTable(line, "must have 2 or 3 digits", field="mnc", value=mnc)
         if country and not (len(country) == 2 and country.isascii() and country.isalpha()):
-            raise BadTable(line, "country: two letters, or empty")
+            raise BadTable(line, "must be two letters, or empty", field="country", value=country)
         if prefix in by_prefix:
-            raise BadTable(line, f"prefix {prefix} is there twice")
+            raise BadTable(line, "is there twice", field="prefix", value=prefix)
         by_prefix[prefix] = Network(mcc, mnc, name, country.upper())
     return Numbering(by_prefix)
 

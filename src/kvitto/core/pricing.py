@@ -37,12 +37,12 @@ def read_pricing(text: str, default: float = 0.0, currency: str = "EUR") -> Pric
     by_network: dict[str, tuple[float, str]] = {}
     for line, (mccmnc, price, money) in read_table(text, HEADER):
         if not re.fullmatch(r"[0-9]{5,6}", mccmnc):
-            raise BadTable(line, "mccmnc: 5 or 6 digits")
+            raise BadTable(line, "must have 5 or 6 digits", field="mccmnc", value=mccmnc)
         if not _PRICE.fullmatch(price):
-            raise BadTable(line, "price: a number such as 0.045")
+            raise BadTable(line, "must be a number such as 0.045", field="price", value=price)
         if not CURRENCY.fullmatch(money):
-            raise BadTable(line, "currency: three capital letters, such as EUR")
+            raise BadTable(line, "must be three capital letters, such as EUR", field="currency", value=money)
         if mccmnc in by_network:
-            raise BadTable(line, f"mccmnc {mccmnc} is there twice")
+            raise BadTable(line, "is there twice", field="mccmnc", value=mccmnc)
         by_network[mccmnc] = (float(price), money)
     return Pricing(by_network, default, currency)

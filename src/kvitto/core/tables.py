@@ -4,6 +4,7 @@ Must not know: files. Next: ``kvitto.core.numbering``, ``kvitto.core.pricing``.
 """
 
 import csv
+import json
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -12,13 +13,22 @@ __all__ = ["MOST_LINES", "BadTable", "read_table"]
 MOST_LINES: Final = 1_000_000
 """Lines of a table; numbering plans of the whole world have about 50 000."""
 
+_MOST_SHOWN: Final = 60
+"""Characters of a wrong value that an error repeats."""
+
 
 class BadTable(ValueError):
-    """A line that is wrong. ``line``: from 1, the header's; ``reason``: what is expected there."""
+    """A line that is wrong. ``line``: from 1, the header's; ``field``: the column, "" for the line as a whole;
+    ``value``: what stands there; ``reason``: what is expected.
+    """
 
-    def __init__(self, line: int, reason: str) -> None:
-        super().__init__(f"line {line}: {reason}")
+    def __init__(self, line: int, reason: str, *, field: str = "", value: str = "") -> None:
+        shown = value if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]}..."
+        what = f"{field} = {json.dumps(shown, ensure_ascii=False)}: " if field else ""
+        super().__init__(f"line {line}: {what}{reason}")
         self.line = line
+        self.field = field
+        self.value = value
         self.reason = reason
 
 
@@ -30,7 +40,7 @@ def read_table(text: str, header: Sequence[str]) -> Iterator[tuple[int, list[str
     reader = csv.reader(text.removeprefix("\ufeff").splitlines())
     first = [field.strip() for field in next(reader, [])]
     if first != list(header):
-        raise BadTable(1, f"the header must be {','.join(header)}")
+        raise BadTable(1, f"must be {','.join(header)}", field="header", value=",".join(first))
     for fields in reader:
         if reader.line_num > MOST_LINES:
             raise BadTable(reader.line_num, f"more than {MOST_LINES} lines")

@@ -21,6 +21,7 @@ from kvitto.core.users import AuditEntry, Role
 from kvitto.core.words import TITLES, describe_error, explain
 from kvitto.dashboard.tools import Tools
 from kvitto.dashboard.web import Answer, Refused, Visit, event
+from kvitto.reports.numbers import spell
 from kvitto.reports.times import iso, length, local, zone_of
 
 __all__ = ["Desktop", "masked"]
@@ -105,6 +106,8 @@ class Desktop:
             when=lambda at, ms=False: local(at, zone, ms=ms),
             ago=lambda at: f"{length(max(0, visit.now - at))} ago" if at else "",
             number=self.shows(visit),
+            spelled=self.spells(visit),
+            country=lambda number: spell(number).country,
             may_send=role in (Role.OPERATOR, Role.OWNER, Role.MEMBER),
             may_own=role in (Role.OPERATOR, Role.OWNER),
             is_operator=role is Role.OPERATOR,
@@ -119,6 +122,11 @@ class Desktop:
         if session is not None and (session.user.role is not Role.VIEWER or session.reveal):
             return str
         return masked
+
+    def spells(self, visit: Visit) -> Callable[[str], str]:
+        """As ``shows``, in groups where the number is shown whole."""
+        shows = self.shows(visit)
+        return shows if shows is masked else lambda number: spell(number).shown
 
     async def zone(self, visit: Visit) -> ZoneInfo:
         """The zone of the account that is looked at."""

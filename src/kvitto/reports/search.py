@@ -2,7 +2,8 @@
 
     to:46701740611 status:failed batch:01J... ref:invoice-7 err:27 link:main since:2h
 
-A word without a colon is a number (digits), a message's or batch's id, or a reference. What cannot be read is said, not
+A word without a colon is a number (digits; after a "+" also in groups, as it is shown), a message's or batch's id, or a
+reference. What cannot be read is said, not
 guessed. Must not know: pages, SQL. Next: ``kvitto.store.verbs.lookup``.
 """
 
@@ -20,6 +21,7 @@ from kvitto.store.office import Look
 __all__ = ["MOST_CHARACTERS", "Query", "parse_query"]
 
 MOST_CHARACTERS: Final = 500
+_GROUPED: Final = re.compile(r"\+\d[\d ()-]*\d")
 _ID: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 _AGE: Final = re.compile(r"(\d{1,4})([mhd])")
 _AGE_MS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -60,6 +62,7 @@ def parse_query(text: str, account_id: str | None, now: int, zone: ZoneInfo) -> 
 
 
 def _split(text: str) -> list[str]:
+    text = _GROUPED.sub(lambda found: re.sub("[ ()-]", "", found[0]), text)
     try:
         return shlex.split(text)
     except ValueError:  # a quotation mark without its twin

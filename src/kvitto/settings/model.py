@@ -532,7 +532,7 @@ class Settings(Section):
 
     def sources(self) -> list[Setting]:
         """Every key with its value and where that came from, in the order of this file; secrets are hidden."""
-        return [Setting(key, shown(value), self._source(key)) for key, value in self._leaves()]
+        return [Setting(key, shown(value), self.source_of(key)) for key, value in self._leaves()]
 
     def _leaves(self) -> Iterator[tuple[str, object]]:
         for section in type(self).model_fields:
@@ -547,7 +547,8 @@ class Settings(Section):
             else:
                 yield section, value
 
-    def _source(self, key: str) -> str:
+    def source_of(self, key: str) -> str:
+        """Where a key's value came from: ``default``, ``file PATH``, ``env NAME`` or ``command line``."""
         return origin_of(self._origins, key)
 
 

@@ -275,13 +275,16 @@ class InDoubtPart(NamedTuple):
 
 
 class TraceEntry(NamedTuple):
-    """One line of a message's story; ``raw``: the PDU as hex for receipts, else ""."""
+    """One line of a message's story. ``raw``: the PDU as hex for receipts, else ""; ``to``: the number on the line of
+    the admission, else "".
+    """
 
     at: int
     kind: str
     message_id: str
     text: str
     raw: str = ""
+    to: str = ""
 
 
 class Store(CallbackStore, Protocol):

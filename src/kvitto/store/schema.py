@@ -188,7 +188,11 @@ message = Table(
         Text,
         comment="JSON [status, reason, error...] of the first end, where a late receipt corrected it (R45)",
     ),
-    Column("first_times", Text, comment="JSON [since_at, done_at] of the same"),
+    Column(
+        "first_times",
+        Text,
+        comment="JSON [since_at, done_at] of the same; a third, true: in the feed its correction replaces it",
+    ),
     Index("message_recipient", "account_id", "recipient", "id"),
     Column("client_id", Text, comment="as the customer named it, once for each account"),
     Column("own", Text, comment="JSON of core.model.Own: what it has in place of its batch's; NULL: nothing"),

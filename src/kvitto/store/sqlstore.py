@@ -488,10 +488,12 @@ class SqlStore(SqlCallbacks):
     async def take_reports(self, account_id: str, filter: FeedFilter, limit: int, now: int) -> FeedPage:
         """See ``Store.take_reports``."""
         if not (filter.batch_ids or filter.message_ids or filter.keeps):
-            taken = await self.commits.put(_TAKE, feed.Wanted(account_id, limit, now), min(limit, 1000))
-            if taken.handing is None:
-                return FeedPage([])
-            return await self._hand(taken, filter)
+            while True:
+                taken = await self.commits.put(_TAKE, feed.Wanted(account_id, limit, now), min(limit, 1000))
+                if taken.handing is None:
+                    return FeedPage([])
+                if (page := await self._hand(taken, filter)).messages:
+                    return page
         # Who else reads may be faster: what is left of a selection is taken, and the next one is made below it.
         while True:
             seqs, _ = await self._read(feed.find_unread, account_id, filter, limit)
@@ -499,19 +501,20 @@ class SqlStore(SqlCallbacks):
                 return FeedPage([])
             wanted = feed.Wanted(account_id, limit, now, tuple(seqs))
             taken = await self.commits.put(_TAKE, wanted, min(len(seqs), 1000))
-            if taken.handing is not None:
-                return await self._hand(taken, filter)
+            if taken.handing is not None and (page := await self._hand(taken, filter)).messages:
+                return page
 
     async def _hand(self, taken: "feed.Taken", filter: FeedFilter) -> FeedPage:
-        """Read what was taken; it is unread again when it cannot be read."""
+        """Read what was taken; it is unread again when it cannot be read. An empty page is settled already."""
+        assert taken.handing is not None
         try:
-            ids = [message_id for _, message_id in taken.rows]
-            views = await self._read(feed.views_of, ids, first_final=filter.first_final)
+            reports = await self._read(feed.reports_of, taken.rows, first_final=filter.first_final)
         except BaseException:
-            if taken.handing is not None:
-                self.release_reports(taken.handing)
+            self.release_reports(taken.handing)
             raise
-        return FeedPage([view for view in views if view is not None], taken.handing)
+        if not reports:  # all of it is gone, or was corrected meanwhile
+            await self.confirm_reports(taken.handing)
+        return FeedPage([view for _, view in reports], taken.handing)
 
     async def peek_reports(self, account_id: str, filter: FeedFilter, limit: int) -> FeedPage:
         """See ``Store.peek_reports``."""

@@ -195,7 +195,8 @@ class Changes:
         self._states: dict[tuple[str, int], PartRecord] = {}
         self._messages: dict[str, tuple[Loaded, int | None, int | None]] = {}
         self._events: list[tuple[Told, EventRow, MessageView | None, bool]] = []
-        self._firsts: dict[str, tuple[str, str]] = {}
+        self._firsts: dict[str, Message] = {}
+        self._keen: frozenset[str] = frozenset()
         self._ended: dict[str, tuple[int, Told]] = {}
 
     def apply(
@@ -217,7 +218,7 @@ class Changes:
         if outcome.changed or outcome.message != before or due_at is not None or deadline_at is not None:
             self.touch(loaded, due_at=due_at, deadline_at=deadline_at)
         if outcome.kind is MoveKind.CORRECT:
-            self._firsts[loaded.id] = _first_final(before)
+            self._firsts[loaded.id] = before
         if outcome.changed:
             tally_change(self.scope, loaded.account_id, before, outcome.message, self._now, loaded.written_at)
             self._note_change(loaded, late=outcome.kind is MoveKind.CORRECT)
@@ -302,12 +303,21 @@ class Changes:
         if self._messages:
             self._write_messages()
         if self._firsts:
-            tx.run(_KEEP_FIRST_FINAL, [(key, *first) for key, first in self._firsts.items()])
-            unread.forget(tx, list(self._firsts))
+            self._write_firsts()
         if self._events:
             self._write_events()
         if self._ended:
             telling.end_batches(tx, self.scope, self._now, self._ended)
+
+    def _write_firsts(self) -> None:
+        """Keep the ends that are corrected. Where corrections are wanted they take the place of these in the feed."""
+        tx, owners = self._tx, {one: self._messages[one][0].account_id for one in self._firsts}
+        self._keen = unread.who_wants_corrections(tx, set(owners.values()))
+        rows = [(one, *_first_final(record, owners[one] in self._keen)) for one, record in self._firsts.items()]
+        tx.run(_KEEP_FIRST_FINAL, rows)
+        replaced = [one for one, account_id in owners.items() if account_id in self._keen]
+        if replaced:
+            unread.forget(tx, replaced)
 
     def _write_messages(self) -> None:
         moved, kept, dispatched, decided = [], [], [], []
@@ -331,17 +341,14 @@ class Changes:
         rows: list[tuple[Any, ...]] = []
         of_parts: list[tuple[Any, ...]] = []
         ends: list[tuple[str, int, str]] = []
-        corrections: list[tuple[str, int, str]] = []
         due: list[Telling] = []
         for seq, (loaded, event, view, late) in zip(self._tx.new_ids(len(self._events)), self._events, strict=True):
             if loaded.decided_by:
                 of_parts.append((seq, *event, loaded.decided_by))
             else:
                 rows.append((seq, *event))
-            if event[2] in FINAL and (loaded.feed, view is not None) in unread.ENTERS:
-                message_id = event[1]
-                corrects = late and message_id in self._firsts
-                (corrections if corrects else ends).append((event[0], seq, message_id))
+            if event[2] in FINAL and (loaded.feed, view is not None) in unread.ENTERS and self._is_read(event, late):
+                ends.append((event[0], seq, event[1]))
             if view is not None:
                 due.append((seq, view, loaded, TELLS_MESSAGE))
         if rows:
@@ -350,13 +357,16 @@ class Changes:
             self._tx.run(_INSERT_PART_EVENTS, of_parts)
         if ends:
             unread.enter(self._tx, ends)
-        if corrections:
-            unread.correct(self._tx, corrections)
         if due:
             telling.write_callbacks(self._tx, self.scope, self._now, due)
 
+    def _is_read(self, event: EventRow, late: bool) -> bool:
+        """Of an end and its correction one is read, also where one transaction brought both."""
+        return event[1] not in self._firsts or late is (event[0] in self._keen)
 
-def _first_final(record: Message) -> tuple[str, str]:
+
+def _first_final(record: Message, replaced: bool) -> tuple[str, str]:
     """What is kept of an end that a late receipt corrects; apart, so that the first groups with its like."""
     end = msgspec.json.encode((record.status, record.reason, *record.error)).decode()
-    return end, msgspec.json.encode((record.since_at, record.done_at)).decode()
+    times = (record.since_at, record.done_at, True) if replaced else (record.since_at, record.done_at)
+    return end, msgspec.json.encode(times).decode()

@@ -18,7 +18,7 @@ from sqlalchemy import bindparam, delete, func, insert, select
 
 from kvitto.core.ids import batch_of, message_range
 from kvitto.core.model import FeedFilter, MessageView
-from kvitto.core.status import Note
+from kvitto.core.status import Note, Reason, Status
 from kvitto.store import schema as t
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx, Whole
@@ -33,6 +33,7 @@ __all__ = [
     "confirm_handings",
     "find_unread",
     "release_handings",
+    "reports_of",
     "take_back_handings",
     "take_unread",
     "views_of",
@@ -119,12 +120,22 @@ _RELEASE_OLD: Final = Statement(
         .returning(t.handing.c.account_id, t.handing.c.seqs)
     )
 )
+
+
+def _is_replaced() -> Any:
+    """Whether ``event`` is an end of ``message`` that a late receipt has corrected, for an account that is told so: the
+    correction is a report of its own (``changes.Changes``), in the place of this one (R45).
+    """
+    told = t.message.c.first_times.is_not(None) & t.message.c.first_times.endswith(",true]")
+    return told & ((t.event.c.status == str(Status.UNKNOWN)) | (t.event.c.reason == str(Reason.VALIDITY_LOCAL)))
+
+
 _PUT_BACK: Final = Statement(
     lambda r: insert(t.unread).from_select(
         ["account_id", "seq", "message_id"],
-        select(t.event.c.account_id, t.event.c.seq, t.event.c.message_id).select_from(
-            r.join(t.event, t.event.c.seq == r.c.seq)
-        ),
+        select(t.event.c.account_id, t.event.c.seq, t.event.c.message_id)
+        .select_from(r.join(t.event, t.event.c.seq == r.c.seq).join(t.message, t.message.c.id == t.event.c.message_id))
+        .where(~_is_replaced()),
     ),
     seq=Int,
 )
@@ -324,12 +335,36 @@ def find_unread(tx: Tx, account_id: str, wanted: FeedFilter, limit: int) -> tupl
         if not rows:
             break
         below = rows[-1][0]
-        found = views_of(tx, [row[1] for row in rows], first_final=wanted.first_final)
-        for seq, view in zip([row[0] for row in rows], found, strict=True):
-            if view is not None and (wanted.keeps is None or wanted.keeps(view)) and len(seqs) < limit:
+        for seq, view in reports_of(tx, [(row[0], row[1]) for row in rows], first_final=wanted.first_final):
+            if (wanted.keeps is None or wanted.keeps(view)) and len(seqs) < limit:
                 seqs.append(seq)
                 views.append(view)
     return seqs, views
+
+
+_REPLACED: Final = Statement(
+    lambda r: (
+        select(t.event.c.seq)
+        .select_from(r.join(t.event, t.event.c.seq == r.c.seq).join(t.message, t.message.c.id == t.event.c.message_id))
+        .where(_is_replaced())
+    ),
+    seq=Int,
+)
+
+
+def reports_of(tx: Tx, rows: Sequence[tuple[int, str]], *, first_final: bool = False) -> list[tuple[int, MessageView]]:
+    """The reports of these ends (number of the event, message) in their order, with their numbers.
+
+    Left out are those of messages that are gone, and those that a correction has replaced since they were found; on
+    PostgreSQL one may also have been put back beside its correction.
+    """
+    views = views_of(tx, [message_id for _, message_id in rows], first_final=first_final)
+    found = [(seq, view) for (seq, _), view in zip(rows, views, strict=True) if view is not None]
+    corrected = [(seq,) for seq, view in found if Note.LATE in view.notes]
+    if first_final or not corrected:
+        return found
+    replaced = {row[0] for row in tx.run(_REPLACED, corrected)}
+    return [(seq, view) for seq, view in found if seq not in replaced]
 
 
 def views_of(tx: Tx, message_ids: Sequence[str], *, first_final: bool = False) -> list[MessageView | None]:
@@ -347,7 +382,7 @@ def views_of(tx: Tx, message_ids: Sequence[str], *, first_final: bool = False) -
 def _at_first_end(row: Sequence[Any]) -> Sequence[Any]:
     """The row as it was before a late correction (``changes.read_view`` does the same)."""
     status, reason, *error = msgspec.json.decode(row[20])
-    return (*row[:3], status, reason, *msgspec.json.decode(row[21]), *error, *row[12:])
+    return (*row[:3], status, reason, *msgspec.json.decode(row[21])[:2], *error, *row[12:])
 
 
 class _Batch:

@@ -380,7 +380,14 @@ def backlog(tx: Tx) -> dict[str, int]:
 _BY_NUMBER: Final = Statement(
     lambda _: (
         select(t.message.c.id)
-        .where(t.message.c.recipient == bindparam("recipient", type_=Str))
+        # By way of the accounts, because the index on numbers begins with them.
+        .select_from(
+            t.account.join(
+                t.message,
+                (t.message.c.account_id == t.account.c.id)
+                & (t.message.c.recipient == bindparam("recipient", type_=Str)),
+            )
+        )
         .order_by(t.message.c.id.desc())
         .limit(20)
     )
@@ -396,6 +403,7 @@ _STORY_HEAD: Final = Statement(
         t.batch.c.sender,
         t.batch.c.send_at,
         t.batch.c.expire_at,
+        t.message.c.recipient,
     ).select_from(r.join(t.message, t.message.c.id == r.c.id).join(t.batch, t.batch.c.id == batch_key(t.message.c.id))),
     id=Str,
 )
@@ -501,7 +509,7 @@ def _told_admission(tx: Tx, ids: Sequence[tuple[str]]) -> list[TraceEntry]:
     for row in tx.run(_STORY_HEAD, ids):
         later = f", to be sent at {_iso(row[7])}" if row[7] is not None and row[7] > row[1] else ""
         text = f"accepted by the {row[5]} dialect from {row[6] or '-'}, {row[2]} part(s){later}"
-        entries.append(TraceEntry(row[1], "admission", row[0], text))
+        entries.append(TraceEntry(row[1], "admission", row[0], text, to=row[9]))
     return entries
 
 

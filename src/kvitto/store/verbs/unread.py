@@ -4,7 +4,7 @@ An account's unread reports are rows of (account, number of the event, message),
 ``feed`` beside this file takes them. Must not know: readers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from sqlalchemy import delete, insert, literal, select, tuple_
@@ -13,7 +13,7 @@ from kvitto.core.model import Feed
 from kvitto.store import schema as t
 from kvitto.store.statements import Int, Statement, Str, Tx
 
-__all__ = ["ENTERS", "correct", "enter", "enter_given_up", "forget"]
+__all__ = ["ENTERS", "enter", "enter_given_up", "forget", "who_wants_corrections"]
 
 ENTERS: Final[frozenset[tuple[str, bool]]] = frozenset(
     {
@@ -33,26 +33,19 @@ _INSERT: Final = Statement(
     seq=Int,
     message_id=Str,
 )
-_CORRECT: Final = Statement(
-    lambda r: insert(t.unread).from_select(
-        ["account_id", "seq", "message_id"],
-        select(r.c.account_id, r.c.seq, r.c.message_id)
-        .select_from(r.join(t.account, t.account.c.id == r.c.account_id))
-        .where(t.account.c.late_corrections.is_not(False)),
-    ),
-    account_id=Str,
-    seq=Int,
-    message_id=Str,
-)
 _FORGET: Final = Statement(
     lambda r: delete(t.unread).where(
         tuple_(t.unread.c.account_id, t.unread.c.seq).in_(
-            select(t.event.c.account_id, t.event.c.seq)
-            .select_from(
-                r.join(t.event, t.event.c.message_id == r.c.id).join(t.account, t.account.c.id == t.event.c.account_id)
-            )
-            .where(t.account.c.late_corrections.is_not(False))
+            select(t.event.c.account_id, t.event.c.seq).select_from(r.join(t.event, t.event.c.message_id == r.c.id))
         )
+    ),
+    id=Str,
+)
+_WANT_CORRECTIONS: Final = Statement(
+    lambda r: (
+        select(t.account.c.id)
+        .select_from(r.join(t.account, t.account.c.id == r.c.id))
+        .where(t.account.c.late_corrections.is_not(False))
     ),
     id=Str,
 )
@@ -94,16 +87,13 @@ def enter(tx: Tx, rows: Sequence[tuple[str, int, str]]) -> None:
     tx.run(_INSERT, rows)
 
 
-def correct(tx: Tx, rows: Sequence[tuple[str, int, str]]) -> None:
-    """As ``enter``, for late corrections of ends: where the account wants none, the first ends stand (R45)."""
-    tx.run(_CORRECT, rows)
+def who_wants_corrections(tx: Tx, account_ids: Collection[str]) -> frozenset[str]:
+    """Those of the accounts for which a late correction is a report (R45); to the others the first ends stand."""
+    return frozenset(row[0] for row in tx.run(_WANT_CORRECTIONS, [(one,) for one in sorted(account_ids)]))
 
 
 def forget(tx: Tx, message_ids: Sequence[str]) -> None:
-    """Ends that are corrected before anybody has read them: only the corrections are still to be read.
-
-    Where the account wants no corrections, its first ends are still to be read.
-    """
+    """No end of these messages is to be read any more: their corrections are, or the messages are gone."""
     tx.run(_FORGET, [(one,) for one in message_ids])
 
 

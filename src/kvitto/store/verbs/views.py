@@ -69,7 +69,7 @@ def read_view(row: Sequence[Any], *, first_final: bool) -> MessageView:
     status, reason, since_at, done_at, error = row[3], row[4], row[5], row[6], read_error(row, 7)
     if first_final and row[18]:
         status, reason, *told = msgspec.json.decode(row[18])
-        since_at, done_at = msgspec.json.decode(row[19])
+        since_at, done_at = msgspec.json.decode(row[19])[:2]
         error = read_error(told, 0)
     reference, kind, max_parts, sender, extra = row[15], row[16], row[17], row[21], row[27]
     if row[28] is None:
