@@ -411,12 +411,26 @@ def test_i8_every_problem_in_both_shapes(problem):
         (Problem.NOT_FOUND, 404, "NOT_FOUND", "Requested resource not found"),
         (Problem.THROTTLED, 429, "TOO_MANY_REQUESTS", "Too many requests"),
         (Problem.INTERNAL, 500, "GENERAL_ERROR", "Something went wrong. Please contact support."),
+        (Problem.UNAVAILABLE, 500, "GENERAL_ERROR", "Something went wrong. Please contact support."),
     ],
 )
 def test_i8_the_words_of_the_vendor(problem, status, word, text):
     answer = DIALECT.refuse(problem, call=call("GET", "/sms/1/reports"))
     assert answer.status == status
     assert json.loads(answer.body) == {"requestError": {"serviceException": {"messageId": word, "text": text}}}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"), [({"messages": []}, "messages"), ({"messages": 1}, "messages"), (b"{", "body"), (b"[]", "body")]
+)
+def test_i8_what_is_wrong_stands_beside_the_vendors_sentence(body, field):
+    violation = refusal("POST", "/sms/3/messages", body)[1]["violations"][0]
+    assert violation["property"] == field
+    assert refusal("POST", "/sms/1/text/advanced", body)[1]["requestError"]["serviceException"] == {
+        "messageId": "BAD_REQUEST",
+        "text": "Bad request",
+        "validationErrors": {field: [violation["violation"]]},
+    }
 
 
 def test_i8_headers():

@@ -62,6 +62,9 @@ _UNSUPPORTED: Final = _Words(
     415, "UNSUPPORTED_MEDIA_TYPE", "E415", "Unsupported media type: application/json or application/xml"
 )
 
+_GENERAL_ERROR: Final = _Words(500, "GENERAL_ERROR", "E500", "Something went wrong. Please contact support.")
+"""Also while the store is away (P24, P25): the vendor has no 503, and SDK 5 understands none."""
+
 _WORDS: Final[Mapping[Problem, _Words]] = {
     Problem.UNAUTHORIZED: _Words(401, "UNAUTHORIZED", "E401", "Invalid login details"),
     Problem.ACCOUNT_DISABLED: _Words(403, "UNAUTHORIZED", "E403", "Unauthorized access"),
@@ -75,8 +78,8 @@ _WORDS: Final[Mapping[Problem, _Words]] = {
     Problem.ALREADY_DISPATCHED: _Words(400, "BAD_REQUEST", "E400", "Bulk has been sent or canceled already"),
     Problem.TOO_LARGE: _Words(413, "REQUEST_ENTITY_TOO_LARGE", "E413", "Request is too large"),
     Problem.THROTTLED: _Words(429, "TOO_MANY_REQUESTS", "E429", "Too many requests"),
-    Problem.UNAVAILABLE: _Words(503, "SERVICE_UNAVAILABLE", "E503", "Service is not available, try again later"),
-    Problem.INTERNAL: _Words(500, "GENERAL_ERROR", "E500", "Something went wrong. Please contact support."),
+    Problem.UNAVAILABLE: _GENERAL_ERROR,
+    Problem.INTERNAL: _GENERAL_ERROR,
     Problem.KEY_REUSED: _Words(409, "CONFLICT", "E409", "Idempotency-Key has been used for another request"),
     Problem.INVALID_KEY: _Words(
         400, "BAD_REQUEST", "E400", "Idempotency-Key must be visible ASCII characters, 255 at most"
@@ -91,6 +94,8 @@ _FIELDS: Final[Mapping[Problem, str]] = {
     Problem.INVALID_KEY: "Idempotency-Key",
     Problem.KEY_REUSED: "Idempotency-Key",
 }
+_BODY: Final = "body"
+"""The name under which the body as a whole is said to be wrong."""
 _RETRY_AFTER_S: Final[Mapping[Problem, int]] = {Problem.THROTTLED: 1, Problem.UNAVAILABLE: 5}
 
 _DESCRIPTIONS: Final[Mapping[str, tuple[str, str]]] = {
@@ -104,7 +109,6 @@ _DESCRIPTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "E415": ("The content type is not supported.", "Send application/json or application/xml."),
     "E429": ("Too many requests.", "Try again after the time in Retry-After."),
     "E500": ("Something went wrong.", "Try again, or ask the operator."),
-    "E503": ("The service is not available.", "Try again after the time in Retry-After."),
 }
 """Version 3: what happened, and what to do about it; the vendor leaves the wording free."""
 
@@ -118,7 +122,8 @@ def refuse(
     allow: str = "",
     bulk: bool = False,
 ) -> Answer:
-    """Say a problem in Infobip's words; 401 names its schemes, 405 has ``Allow``, 429 and 503 ``Retry-After``.
+    """Say a problem in Infobip's words; 401 names its schemes, 405 has ``Allow``, 429 and a store that is away
+    ``Retry-After``.
 
     ``bulk``: what is not found is a scheduled bulk.
     """
@@ -139,18 +144,16 @@ def refuse(
 def _refusal(
     form: Form, words: _Words, violation: str, field: str = "", headers: tuple[tuple[str, str], ...] = ()
 ) -> Answer:
-    """``violation``: of ``field``, "" for the sentence that the words have."""
+    """``violation``: of ``field``, "" for the body as a whole; without one, the sentence that the words have."""
+    if violation:
+        field = field or _BODY
     if form.version == 3:
         description, action = _DESCRIPTIONS[words.code]
         said = wire.Violation(field, violation or words.text)
-        violations = [said] if field or violation or words.status == 400 else []
+        violations = [said] if field or words.status == 400 else []
         body: object = wire.ApiError(words.code, description, action, violations, [])
         return answer(form, words.status, "ApiError", body, headers)
-    text, errors = words.text, {}
+    exception = wire.ServiceException(words.word, words.text)
     if violation:
-        text = f"{words.text}: {field} {violation}" if field else f"{words.text}: {violation}"
-        errors = {field: [violation]} if field else {}
-    exception = wire.ServiceException(words.word, text)
-    if errors:
-        exception.validation_errors = errors
+        exception.validation_errors = {field: [violation]}
     return answer(form, words.status, "ApiException", wire.V1Error(wire.RequestError(exception)), headers)

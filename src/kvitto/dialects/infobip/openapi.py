@@ -161,7 +161,7 @@ _OPERATIONS: Final[Mapping[tuple[str, str], _Operation]] = {
 }
 """Beside each route of ``ROUTES``: what a reader of the document wants to know. A test checks that none is missing."""
 
-_ALWAYS: Final = (401, 429, 500, 503)
+_ALWAYS: Final = (401, 429, 500)
 _LONG_LINE: Final = 414
 
 _REFUSALS: Final[Mapping[int, str]] = {
@@ -175,7 +175,6 @@ _REFUSALS: Final[Mapping[int, str]] = {
     415: "The body is declared neither as JSON nor as XML.",
     429: "Too many requests; see Retry-After.",
     500: "Our fault.",
-    503: "A part that is needed is down; see Retry-After.",
 }
 
 _STRING: Final[_Schema] = {"type": "string"}
