@@ -1,12 +1,17 @@
 """Logs: what became of messages, newest first, page by page, whatever the filter (docs/dialects/infobip.md 5)."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from kvitto.core.ids import batch_of
 from kvitto.core.model import Content, FeedFilter, LogFilter, Notify, Submission
 from kvitto.core.status import Status
 from kvitto.intake.admit import plan
-from kvitto.store.verbs import logs
+from kvitto.store.migrations import upgrade
+from kvitto.store.statements import ROWS_MARK, compile_for
+from kvitto.store.verbs import feed, logs
 from tests.conformance.house import DAY_MS, House
 
 ALL = LogFilter()
@@ -69,6 +74,31 @@ async def test_pages_follow_each_other_without_gap_or_repetition(house: House, l
     assert all(len(page) == limit for page in pages[:-1])
 
 
+async def test_pages_of_one_number_follow_each_other(house: House):
+    ids = []
+    for minute in range(5):
+        ids += await house.send(2, to=["46700000001", f"4670000001{minute}"])
+        ids += await house.send(1, to=["46700000001"], send_at=house.now + 90_000)
+        house.clock.advance(60)
+    mine = [one for one in ids if await house.recipient(one) == "46700000001"]
+    expected = await read(house, LogFilter(keeps=lambda view: view.id in mine))
+    assert sorted(expected) == sorted(mine)
+    pages = await read_pages(house, 3, LogFilter(recipient="46700000001"))
+    assert [one for page in pages for one in page] == expected
+
+
+async def test_r45_statuses_asked_for_are_those_shown(house: House):
+    (message,) = await house.dispatch(valid_s=60)
+    house.clock.advance(60 + 3600)
+    await house.store.end_overdue({}, house.now, 10)
+    await house.receipt_for(message)
+    for status, first_final in ((Status.DELIVERED, False), (Status.UNKNOWN, True)):
+        for other in (Status.DELIVERED, Status.UNKNOWN):
+            shows = {"statuses": (other,), "shows": lambda shown, reason, error, other=other: shown is other}
+            found = await read(house, LogFilter(first_final=first_final, **shows))
+            assert found == ([message] if other is status else [])
+
+
 async def test_what_comes_later_does_not_move_the_pages(house: House):
     ids = await some(house)
     first = await house.store.list_log(house.account.id, ALL, 4, None)
@@ -117,6 +147,13 @@ async def test_filters(house: House):
         LogFilter(from_at=at - 10_000, until_at=at - 10_000): [one[1], one[0]],
         LogFilter(from_at=at + DAY_MS, until_at=at + DAY_MS): [two[0]],
         LogFilter(batch_ids=("bulk",), from_at=at): [],
+        LogFilter(recipient="46700000001", from_at=at): [two[0]],
+        LogFilter(recipient="46700000001", until_at=at): [one[0]],
+        LogFilter(recipient="46700000001", batch_ids=("bulk",)): [one[0]],
+        LogFilter(recipient="46700000001", sender="Bakery"): [one[0]],
+        LogFilter(statuses=(Status.QUEUED, Status.FAILED)): [two[0], one[1], one[0]],
+        LogFilter(statuses=(Status.FAILED,)): [],
+        LogFilter(statuses=()): [],
         LogFilter(shows=lambda status, reason, error: status is Status.DELIVERED): [],
         LogFilter(keeps=lambda view: view.recipient.endswith("2")): [one[1]],
     }
@@ -170,3 +207,31 @@ async def test_a_batchs_messages_are_listed_in_the_order_sent(house: House):
     assert await listed(house, house.ids.new()) is None
     stranger = await house.new_account()
     assert await house.store.list_batch_messages(stranger.id, batch_id, None, None, 0, 10) is None
+
+
+# --- cost ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statement", "ways"),
+    [
+        (logs._TO, ["message USING INDEX message_recipient (account_id=? AND recipient=?)"]),
+        (logs._AMONG, ["message USING PRIMARY KEY (id>? AND id<?)"]),
+        (
+            feed._AMONG,
+            [
+                "event USING INDEX event_message (message_id>? AND message_id<?)",
+                "unread USING PRIMARY KEY (account_id=? AND seq=?)",
+            ],
+        ),
+    ],
+)
+def test_what_names_its_messages_finds_them_by_key_whatever_else_the_account_has(tmp_path, statement, ways):
+    url = f"sqlite:///{tmp_path / 'kvitto.db'}"
+    upgrade(url)
+    compiled = compile_for("sqlite", statement)
+    sql = compiled.sql.replace(ROWS_MARK, f"({','.join('?' * compiled.width)})")
+    with closing(sqlite3.connect(tmp_path / "kvitto.db")) as database:
+        plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}", ["x"] * sql.count("?"))]
+    assert {f"SEARCH {way}" for way in ways} <= set(plan), plan
+    assert not [line for line in plan if line.startswith("SCAN ") and "subquery" not in line and "CONSTANT" not in line]

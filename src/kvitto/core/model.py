@@ -451,8 +451,8 @@ class FeedPage(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
     """Which messages a log shows, final or not; ids are the customer's own or ours; instants compare with ``sent_at``,
-    both inclusive. ``shows``, ``first_final``: as in ``MessageFilter``; ``keeps``: a dialect's further choice, asked
-    for each message.
+    both inclusive. ``shows``, ``first_final``: as in ``MessageFilter``; ``statuses``: all that ``shows`` can show, None
+    for any: these alone are read. ``keeps``: a dialect's further choice, asked for each message.
     """
 
     sender: str | None = None
@@ -461,6 +461,7 @@ class LogFilter:
     message_ids: tuple[str, ...] = ()
     from_at: int | None = None
     until_at: int | None = None
+    statuses: tuple[Status, ...] | None = None
     shows: Callable[[Status, Reason, StatusError], bool] | None = None
     keeps: "Callable[[MessageView], bool] | None" = None
     first_final: bool = False

@@ -14,7 +14,7 @@ from kvitto.dialects.infobip.bodies import decode, refuse_nul
 from kvitto.dialects.infobip.errors import Invalid, told
 from kvitto.dialects.infobip.forms import form_of
 from kvitto.dialects.infobip.reports import LogShows
-from kvitto.dialects.infobip.statuses import GROUPS, chooser
+from kvitto.dialects.infobip.statuses import GROUPS, chooser, statuses_in
 
 __all__ = ["LogReader", "read_bulk", "read_bulk_status", "read_reports", "read_reschedule", "read_status_change"]
 
@@ -101,6 +101,7 @@ class LogReader:
     def _logs(self, call: Call, account: Account) -> ListLog:
         form = form_of(call)
         sender, recipient = ("sender", "destination") if form.version == 3 else ("from", "to")
+        group = _group(call)
         wanted = LogFilter(
             sender=_sender(_last(call, sender)),
             recipient=_number(_last(call, recipient)),
@@ -108,7 +109,8 @@ class LogReader:
             message_ids=_listed_ids(call, "messageId", wire.MESSAGE_ID_MAX_CHARS),
             from_at=_date(call, "sentSince"),
             until_at=_date(call, "sentUntil"),
-            shows=chooser(_group(call)),
+            statuses=statuses_in(group),
+            shows=chooser(group),
             keeps=self._keeps(call),
             first_final=account.late_corrections is False,
         )

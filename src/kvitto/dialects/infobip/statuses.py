@@ -25,6 +25,7 @@ __all__ = [
     "chooser",
     "error_of",
     "status_of",
+    "statuses_in",
     "vendor_status",
 ]
 
@@ -242,6 +243,14 @@ def _network_number(error: StatusError) -> tuple[int, bool]:
     if net_code > 0 and error.net_type in _NET_TYPES:
         return net_code, False
     return 0, False
+
+
+def statuses_in(group_name: str | None) -> tuple[Status, ...] | None:
+    """Return our statuses of which some are of this group; None for no group, which is any."""
+    if group_name is None:
+        return None
+    found = {status for (status, _), row in ROWS.items() if GROUPS[_BY_ID[row.status].group] == group_name}
+    return tuple(sorted(found))
 
 
 def chooser(group_name: str | None) -> Callable[[Status, Reason, StatusError], bool] | None:

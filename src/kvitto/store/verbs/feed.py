@@ -253,7 +253,8 @@ _AMONG: Final = Whole(
             )
         )
         .where(
-            t.event.c.account_id == bindparam("account", type_=Str),
+            # No key: whose it is would otherwise lead through all that is unread of the account.
+            t.event.c.account_id.concat("") == bindparam("account", type_=Str),
             t.unread.c.seq < bindparam("below", type_=Int),
         )
         .order_by(t.unread.c.seq.desc())

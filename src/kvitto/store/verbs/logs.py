@@ -1,8 +1,10 @@
 """Logs: what became of an account's messages, newest first, a page costing the same wherever it lies.
 
 Messages that left at once are found through their batches (``batch_account``: by account and time), those planned for
-later through ``message_planned``; both are walked backwards from where the last page ended, and merged. What a filter
-leaves out is read all the same: only ids find their messages directly. Must not know: dialects. Next: ``feed``.
+later through ``message_planned``; both are walked backwards from where the last page ended, and merged. A window of
+time bounds the walk. Ids and a recipient find their messages directly, and cost what those are (``message_recipient``).
+Sender and statuses are asked in SQL of each message walked over, a dialect's own choices one by one: those want a
+window. Must not know: dialects. Next: ``feed``.
 """
 
 import base64
@@ -12,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, func, not_, select, tuple_
+from sqlalchemy import and_, bindparam, func, literal, not_, select, tuple_
 
 from kvitto.core.ids import batch_of, message_range
 from kvitto.core.model import LogFilter, LogPage, MessagePage, MessageView
@@ -46,9 +48,23 @@ def _columns() -> tuple[Any, ...]:
 
 def _filter() -> Any:
     sender, recipient = bindparam("sender", type_=Str), bindparam("recipient", type_=Str)
+    statuses = bindparam("statuses", type_=Str)
     return and_(
         sender.is_(None) | t.message.c.own.is_not(None) | (t.batch.c.sender == sender),
         recipient.is_(None) | (t.message.c.recipient == recipient),
+        statuses.is_(None) | statuses.like(literal("%|").concat(t.message.c.status).concat("|%")),
+    )
+
+
+def _below() -> Any:
+    """Of the account, in the window, before the place; the account is no key here, which ids and numbers are."""
+    at = tuple_(_planned_at(), t.message.c.id) < tuple_(bindparam("at", type_=Int), bindparam("at_id", type_=Str))
+    return and_(
+        t.message.c.account_id.concat("") == bindparam("account", type_=Str),
+        _planned_at() >= bindparam("from_at", type_=Int),
+        _planned_at() <= bindparam("until_at", type_=Int),
+        at,
+        _filter(),
     )
 
 
@@ -101,18 +117,30 @@ _AMONG: Final = Whole(
     lambda r: (
         select(*_columns())
         .select_from(view_source(r.join(t.message, t.message.c.id.between(r.c.first, r.c.last))))
-        .where(
-            t.message.c.account_id == bindparam("account", type_=Str),
-            _planned_at() >= bindparam("from_at", type_=Int),
-            _planned_at() <= bindparam("until_at", type_=Int),
-            tuple_(_planned_at(), t.message.c.id) < tuple_(bindparam("at", type_=Int), bindparam("at_id", type_=Str)),
-            _filter(),
-        )
+        .where(_below())
         .order_by(_planned_at().desc(), t.message.c.id.desc())
         .limit(bindparam("n", type_=Int))
     ),
     first=Str,
     last=Str,
+)
+_TO: Final = Statement(
+    lambda r: (
+        select(*_columns())
+        .select_from(
+            view_source(
+                r.join(
+                    t.message,
+                    (t.message.c.account_id == r.c.account_id) & (t.message.c.recipient == r.c.recipient),
+                )
+            )
+        )
+        .where(_below())
+        .order_by(_planned_at().desc(), t.message.c.id.desc())
+        .limit(bindparam("n", type_=Int))
+    ),
+    account_id=Str,
+    recipient=Str,
 )
 
 
@@ -133,6 +161,8 @@ def log_page(tx: Tx, account_id: str, wanted: LogFilter, limit: int, cursor: str
     place = _END if cursor is None else _read_cursor(account_id, cursor)
     if place is None:
         return BAD_CURSOR
+    if wanted.statuses == ():
+        return LogPage([])
     among = spans(tx, account_id, wanted.batch_ids, wanted.message_ids)
     keeps = _chooser(wanted)
     found: list[MessageView] = []
@@ -158,18 +188,27 @@ def _step(
     parameters: dict[str, Any] = {
         "account": account_id,
         "from_at": wanted.from_at or 0,
-        "until_at": _FOREVER if wanted.until_at is None else wanted.until_at,
+        # Each step begins where the last one ended, whichever of its two bounds the database goes by.
+        "until_at": min(place[0], _FOREVER if wanted.until_at is None else wanted.until_at),
         "sender": wanted.sender,
         "recipient": wanted.recipient,
+        "statuses": _statuses_of(wanted),
         "at": place[0],
         "at_id": place[1],
         "n": step,
     }
     if among is not None:
         return tx.run(_AMONG, among, **parameters) if among else []
+    if wanted.recipient is not None:
+        return tx.run(_TO, [(account_id, wanted.recipient)], **parameters)
     rows = tx.run(_AT_ONCE, at_batch=batch_of(place[1]), **parameters) + tx.run(_PLANNED, **parameters)
     rows.sort(key=_place_of, reverse=True)
     return rows[:step]
+
+
+def _statuses_of(wanted: LogFilter) -> str | None:
+    """The statuses in one text. A first end that is shown in the place of a correction (R45) is in no column."""
+    return None if wanted.first_final or wanted.statuses is None else f"|{'|'.join(wanted.statuses)}|"
 
 
 def _place_of(row: Sequence[Any]) -> Place:
