@@ -68,7 +68,8 @@ class SendReader:
         """``GET`` and ``POST text/query`` (3.4): everything in the query string."""
         given = _text_of_query(call)
         shown = _shown(call, given.bulk_id)
-        return self._submit([_text(given, "", call.now)], shown, account, call)
+        shared = _VERSION_3 if shown.version == 3 else _NOTHING
+        return self._submit([_text(given, "", call.now, shared)], shown, account, call)
 
     def _messages(self, call: Call, account: Account) -> Send | Answer:
         """``POST /sms/3/messages`` (6)."""
@@ -97,6 +98,8 @@ class SendReader:
 
 
 _NOTHING: Final[Mapping[str, Any]] = {}
+_VERSION_3: Final[Mapping[str, Any]] = {"v": 3}
+"""Of texts whose reports are pushed in the shape of version 3 (7)."""
 
 
 def _shown(call: Call, bulk_id: str | None, counts: bool | None = None) -> Shown:
@@ -242,7 +245,7 @@ def _message(given: MessageIn, at: str, send_at: int | None, shared: Mapping[str
     sender = fields.read_sender(given.sender) if given.sender else None
     options, webhooks = given.options, given.webhooks
     delivery = None if webhooks is None else webhooks.delivery
-    extra: dict[str, Any] = {"v": 3, **shared}
+    extra: dict[str, Any] = {**_VERSION_3, **shared}
     content, refused = _content(given.content, f"{at}content.", extra, flash=bool(options and options.flash))
     text = Text(
         destinations=given.destinations,
