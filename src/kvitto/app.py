@@ -264,6 +264,8 @@ def infobip_dialect(
         links=links or {SIMULATOR_LINK: LinkErrors({}, gsm=True)},
         path_prefix=wanted.path_prefix,
         most_destinations=wanted.max_destinations,
+        report_hours=wanted.report_hours,
+        log_hours=wanted.log_hours,
     )
 
 
@@ -570,6 +572,7 @@ class App:
             notify_of=told_by({dialect.name: dialect for dialect in self._dialects}),
             on_work=dispatcher.wake,
             sessions=Sessions(store, self._clock),
+            logs_per_minute=settings.dialects.infobip.logs_per_minute,
         )
         doors = Doors(
             self._dialects,

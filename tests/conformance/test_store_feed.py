@@ -155,6 +155,33 @@ async def test_a_dialects_own_choice_leaves_the_rest_unread(house: House, monkey
     assert set(await take(house)) == set(ids) - kept
 
 
+async def test_reports_of_a_window_leave_what_ended_before_it_unread(house: House):
+    old = await ended(house, 2)
+    house.clock.advance(3 * 3600)
+    new = await ended(house, 3)
+    wanted = FeedFilter(ended_from=house.now - 2 * 3_600_000)
+    assert await take(house, wanted, limit=2) == [new[2], new[1]]
+    assert await take(house, wanted) == [new[0]]
+    assert await take(house, wanted) == []
+    assert await take(house) == old[::-1]
+
+
+async def test_a_window_is_not_looked_for_behind_its_beginning(house: House, monkeypatch):
+    monkeypatch.setattr(feed, "STEP", 2)
+    await ended(house, 20)
+    house.clock.advance(3 * 3600)
+    looked: list[int] = []
+    views_of = feed.views_of
+
+    def counted(tx, ids, **how):
+        looked.append(len(ids))
+        return views_of(tx, ids, **how)
+
+    monkeypatch.setattr(feed, "views_of", counted)
+    assert await take(house, FeedFilter(ended_from=house.now)) == []
+    assert looked == [2]
+
+
 async def test_another_accounts_reports_do_not_exist(house: House):
     (message,) = await ended(house)
     stranger = await house.new_account()

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,10 @@ async def test_r45_statuses_asked_for_are_those_shown(house: House):
     await house.receipt_for(message)
     for status, first_final in ((Status.DELIVERED, False), (Status.UNKNOWN, True)):
         for other in (Status.DELIVERED, Status.UNKNOWN):
-            shows = {"statuses": (other,), "shows": lambda shown, reason, error, other=other: shown is other}
+            shows: dict[str, Any] = {
+                "statuses": (other,),
+                "shows": lambda shown, reason, error, other=other: shown is other,
+            }
             found = await read(house, LogFilter(first_final=first_final, **shows))
             assert found == ([message] if other is status else [])
 

@@ -137,7 +137,11 @@ def test_a_trace_is_found_by_number_and_by_message(run):
     assert by_number[0]["kind"] == "admission"
     assert by_number[0]["message_id"].startswith(batch_id[:22])
     assert run("trace", by_number[0]["message_id"], "--json").json == by_number
-    assert run("trace", "46701740611").out.splitlines()[0].split("\t")[0] == "at"
+    shown = run("trace", "46701740611").out.splitlines()
+    assert shown[0].split("\t")[0] == "at"
+    assert "to +46 70 174 06 11 (Sweden)" in shown[1]
+    assert (by_number[0]["to"], by_number[0]["country"]) == ("46701740611", "Sweden")
+    assert "to" not in by_number[-1] or len(by_number) == 1
 
 
 def test_nothing_in_doubt_is_an_empty_array(run):

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from kvitto.core.ids import IdMaker
-from kvitto.core.model import Account, Batch, BatchFilter, Content, Submission
+from kvitto.core.model import Account, Batch, BatchFilter, Content, LogFilter, LogPage, Submission
 from kvitto.core.operations import (
     Cancel,
     DryRun,
@@ -14,6 +14,7 @@ from kvitto.core.operations import (
     FetchBatchReport,
     FetchRecipientReport,
     ListBatches,
+    ListLog,
     RecordFeedback,
     Revise,
     Send,
@@ -35,11 +36,11 @@ def submission(text="Parcel", **fields):
 
 
 class Room:
-    def __init__(self, clock):
+    def __init__(self, clock, **settings):
         self.clock = clock
         self.store: Any = FakeStore()
         self.worked = 0
-        self.desk = Desk(cast(Store, self.store), IdMaker(clock), on_work=self._work)
+        self.desk = Desk(cast(Store, self.store), IdMaker(clock), on_work=self._work, **settings)
 
     def _work(self):
         self.worked += 1
@@ -123,6 +124,19 @@ async def test_a_cancelled_batch_stays_and_says_so_twice(room):
     second = await room.do(Cancel(batch_id=batch.id))
     assert first.cancelled_at == second.cancelled_at
     assert problem_of(await room.do(Cancel(batch_id="nope"))) is Problem.NOT_FOUND
+
+
+async def test_logs_are_asked_for_so_many_times_a_minute_by_each_account(clock):
+    room = Room(clock, logs_per_minute=2)
+    room.store.list_log = lambda *_: asyncio.sleep(0, LogPage([]))
+    log = ListLog(filter=LogFilter(), limit=50)
+    clock.advance(60 - clock.now() / 1000 % 60 + 10)
+    assert [type(await room.do(log)) for _ in range(3)] == [LogPage, LogPage, Denial]
+    denied = await room.do(log)
+    assert (problem_of(denied), denied.retry_after_s) == (Problem.THROTTLED, 50)
+    assert type(await room.do(log, OTHER)) is LogPage
+    clock.advance(50)
+    assert type(await room.do(log)) is LogPage
 
 
 async def test_feedback_is_taken_where_it_was_asked_for(room):

@@ -433,6 +433,20 @@ def test_i8_what_is_wrong_stands_beside_the_vendors_sentence(body, field):
     }
 
 
+def test_i4_i5_windows_are_settings_and_off_by_default():
+    hour_ms = 3_600_000
+    assert read("GET", "/sms/1/reports").filter.ended_from is None
+    assert read("GET", "/sms/1/logs").filter.from_at is None
+    bounded = InfobipDialect(report_hours=48, log_hours=24)
+    assert read("GET", "/sms/3/reports", dialect=bounded).filter.ended_from == NOW - 48 * hour_ms
+    for asked, from_at in (
+        ("", NOW - 24 * hour_ms),
+        ("?sentSince=2031-03-01T00:00:00Z", NOW - 24 * hour_ms),
+        ("?sentSince=2031-03-09T05:00:00Z", at("2031-03-09T05:00:00Z")),
+    ):
+        assert read("GET", f"/sms/1/logs{asked}", dialect=bounded).filter.from_at == from_at
+
+
 def test_i8_headers():
     assert ("Retry-After", "1") in DIALECT.refuse(Problem.THROTTLED).headers
     assert ("Retry-After", "7") in DIALECT.refuse(Problem.UNAVAILABLE, retry_after_s=7).headers

@@ -430,13 +430,14 @@ class FeedFilter:
     """Which unread reports a reader of the one-time feed wants; ids are the customer's own or ours.
 
     ``keeps``: a dialect's further choice, asked for each report; those it does not keep stay unread. ``first_final``:
-    show each at its first end (R45).
+    show each at its first end (R45). ``ended_from``: only what ended then or later (ms UTC).
     """
 
     batch_ids: tuple[str, ...] = ()
     message_ids: tuple[str, ...] = ()
     keeps: "Callable[[MessageView], bool] | None" = None
     first_final: bool = False
+    ended_from: int | None = None
 
 
 class FeedPage(NamedTuple):

@@ -8,6 +8,7 @@ Must not know: HTTP, a vendor's words. Next: ``kvitto.intake.admit``, ``kvitto.s
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -101,8 +102,12 @@ class Desk:
         notify_of: NotifyOf | None = None,
         on_work: Callable[[], None] | None = None,
         sessions: Sessions | None = None,
+        logs_per_minute: int = 0,
     ) -> None:
+        """``logs_per_minute``: that an account may ask for; 0 for any number."""
         self._store = store
+        self._logs_per_minute = logs_per_minute
+        self._logs: tuple[int, Counter[str]] = (0, Counter())
         self._sessions = sessions
         self._notify_of = notify_of
         self._ids = ids
@@ -284,8 +289,19 @@ class Desk:
             asyncio.get_running_loop().call_later(_HANDING_PAUSE_S, self.handed, handing, written, tries - 1)
 
     async def _list_log(self, operation: ListLog, account: Account, now: int) -> object:
+        wait_s = self._count_log(account, now) if self._logs_per_minute else 0
+        if wait_s:
+            return Denial(Problem.THROTTLED, "too many requests for logs", retry_after_s=wait_s)
         page = await self._store.list_log(account.id, operation.filter, operation.limit, operation.cursor)
         return page or Denial(Problem.INVALID_CURSOR, "cursor: not one that was handed out")
+
+    def _count_log(self, account: Account, now: int) -> int:
+        """Count a request for logs in this minute; returns the seconds to wait if it is one too many, else 0."""
+        minute, counts = self._logs
+        if minute != now // 60_000:
+            minute, counts = self._logs = (now // 60_000, Counter())
+        counts[account.id] += 1
+        return 60 - now // 1000 % 60 if counts[account.id] > self._logs_per_minute else 0
 
     async def _fetch_schedule(self, operation: FetchSchedule, account: Account, now: int) -> object:
         return await self._store.fetch_schedule(account.id, operation.batch_id, now) or _NO_SCHEDULE

@@ -422,6 +422,13 @@ class Infobip(Section):
     """Its paths are also below this one, such as `/restapi`, where resellers have them."""
     max_destinations: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """Destinations that one request may have (number). Above: 400."""
+    report_hours: Annotated[float, Field(ge=0, le=876_000)] = 0
+    """Reports of messages that ended longer ago are not handed out any more (hours); 0: each waits until it is read or
+    its message is removed. The vendor has 48."""
+    log_hours: Annotated[float, Field(ge=0, le=876_000)] = 0
+    """Messages that were sent longer ago are not in the logs (hours); 0: all that are kept. The vendor has 48."""
+    logs_per_minute: Annotated[int, Field(ge=0)] = 0
+    """Requests for logs that an account may make in a minute (number); above: 429. 0: any. The vendor has 120."""
 
 
 class Dialects(Section):

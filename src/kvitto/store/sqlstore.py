@@ -487,7 +487,7 @@ class SqlStore(SqlCallbacks):
 
     async def take_reports(self, account_id: str, filter: FeedFilter, limit: int, now: int) -> FeedPage:
         """See ``Store.take_reports``."""
-        if not (filter.batch_ids or filter.message_ids or filter.keeps):
+        if not (filter.batch_ids or filter.message_ids or filter.keeps or filter.ended_from):
             while True:
                 taken = await self.commits.put(_TAKE, feed.Wanted(account_id, limit, now), min(limit, 1000))
                 if taken.handing is None:

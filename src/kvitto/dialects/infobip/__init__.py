@@ -31,10 +31,11 @@ _REFUSED_SENDS: Final[Mapping[Problem, int]] = {
 """Problems of a send that its answer tells destination by destination, with HTTP 200 (section 3.5)."""
 
 
-def _routes(sends: SendReader, reporter: Reporter) -> Sequence[Route]:
+def _routes(sends: SendReader, reporter: Reporter, report_hours: float = 0, log_hours: float = 0) -> Sequence[Route]:
     """Every operation; versions 1 and 2 differ in their answers alone, which ``form_of`` knows by the path."""
     sent = responses.write_sent
-    logs = queries.LogReader(reporter.mccmnc).logs
+    logs = queries.LogReader(reporter.mccmnc, log_hours).logs
+    reports = queries.ReportReader(report_hours).reports
     routes = []
     for version in (1, 2):
         text = f"/sms/{version}/text"
@@ -48,7 +49,7 @@ def _routes(sends: SendReader, reporter: Reporter) -> Sequence[Route]:
         routes += [
             Route("GET", f"/sms/{version}/text/query", sends.query, sent),
             Route("POST", f"/sms/{version}/text/query", sends.query, sent),
-            Route("GET", f"/sms/{version}/reports", queries.read_reports, reporter.write_reports),
+            Route("GET", f"/sms/{version}/reports", reports, reporter.write_reports),
             Route("GET", f"/sms/{version}/logs", logs, reporter.write_logs),
         ]
     return (
@@ -74,7 +75,8 @@ class InfobipDialect:
 
     ``numbering``, ``pricing``: what reports say of networks and prices; without them nothing and 0.0 EUR. ``links``:
     link's name -> what its error numbers mean. ``path_prefix``: every route is also there ("/restapi").
-    ``most_destinations``: of one request.
+    ``most_destinations``: of one request. ``report_hours``, ``log_hours``: how far back reports and logs go, 0 for no
+    bound.
     """
 
     name = NAME
@@ -90,9 +92,11 @@ class InfobipDialect:
         links: Mapping[str, LinkErrors] | None = None,
         path_prefix: str = "",
         most_destinations: int = wire.DESTINATIONS_MAX,
+        report_hours: float = 0,
+        log_hours: float = 0,
     ) -> None:
         reporter = Reporter(numbering, pricing, links)
-        routes = _routes(SendReader(most_destinations), reporter)
+        routes = _routes(SendReader(most_destinations), reporter, report_hours, log_hours)
         prefixes: tuple[str, ...] = _PREFIXES
         if path_prefix:
             routes = (*routes, *(route._replace(path=path_prefix + route.path) for route in routes))

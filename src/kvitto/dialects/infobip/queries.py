@@ -16,7 +16,7 @@ from kvitto.dialects.infobip.forms import form_of
 from kvitto.dialects.infobip.reports import LogShows
 from kvitto.dialects.infobip.statuses import GROUPS, chooser, statuses_in
 
-__all__ = ["LogReader", "read_bulk", "read_bulk_status", "read_reports", "read_reschedule", "read_status_change"]
+__all__ = ["LogReader", "ReportReader", "read_bulk", "read_bulk_status", "read_reschedule", "read_status_change"]
 
 Keeps = Callable[[MessageView], bool]
 
@@ -53,9 +53,19 @@ def _says(wanted: Mapping[str, str]) -> Keeps:
 # --- reports ---------------------------------------------------------------------------------------------------------
 
 
-@told
-def read_reports(call: Call, account: Account) -> TakeReports:
-    """``GET reports`` (4): takes what it returns, but with ``peek`` (ours)."""
+class ReportReader:
+    """Reads ``GET reports`` (4); ``hours``: how long a report can be read, 0 for any time."""
+
+    def __init__(self, hours: float = 0) -> None:
+        self._window_ms = round(hours * 3_600_000)
+        self.reports = told(self._reports)
+
+    def _reports(self, call: Call, account: Account) -> TakeReports:
+        return _read_reports(call, account, call.now - self._window_ms if self._window_ms else None)
+
+
+def _read_reports(call: Call, account: Account, ended_from: int | None) -> TakeReports:
+    """Takes what it returns, but with ``peek`` (ours)."""
     form = form_of(call)
     wanted = _platform_of(call)
     peek = _last(call, "peek")
@@ -64,6 +74,7 @@ def read_reports(call: Call, account: Account) -> TakeReports:
         message_ids=_ids(call, "messageId", wire.MESSAGE_ID_MAX_CHARS),
         keeps=_says(wanted) if wanted else None,
         first_final=account.late_corrections is False,
+        ended_from=ended_from,
     )
     limit = _limit(call, wire.REPORTS_MAX[form.version])
     return TakeReports(filter=found, limit=limit, peek=peek is not None and fields.read_flag("peek", peek), shows=form)
@@ -92,10 +103,13 @@ def _listed_ids(call: Call, name: str, most: int) -> tuple[str, ...]:
 
 
 class LogReader:
-    """Reads ``GET logs`` (5); ``mccmnc``: number -> network, for the filters by network."""
+    """Reads ``GET logs`` (5); ``mccmnc``: number -> network, for the filters by network; ``hours``: how far back they
+    go, 0 for as far as messages are kept.
+    """
 
-    def __init__(self, mccmnc: Callable[[str], str | None]) -> None:
+    def __init__(self, mccmnc: Callable[[str], str | None], hours: float = 0) -> None:
         self._mccmnc = mccmnc
+        self._window_ms = round(hours * 3_600_000)
         self.logs = told(self._logs)
 
     def _logs(self, call: Call, account: Account) -> ListLog:
@@ -107,7 +121,7 @@ class LogReader:
             recipient=_number(_last(call, recipient)),
             batch_ids=_listed_ids(call, "bulkId", wire.BULK_ID_MAX_CHARS),
             message_ids=_listed_ids(call, "messageId", wire.MESSAGE_ID_MAX_CHARS),
-            from_at=_date(call, "sentSince"),
+            from_at=self._from_at(call),
             until_at=_date(call, "sentUntil"),
             statuses=statuses_in(group),
             shows=chooser(group),
@@ -120,6 +134,10 @@ class LogReader:
             pages = word is not None and fields.read_flag("useCursor", word)
             cursor = _last(call, "cursor") if pages else None
         return ListLog(filter=wanted, limit=limit, cursor=cursor, shows=LogShows(form, cursor=pages))
+
+    def _from_at(self, call: Call) -> int | None:
+        asked = _date(call, "sentSince")
+        return max(asked or 0, call.now - self._window_ms) if self._window_ms else asked
 
     def _keeps(self, call: Call) -> Keeps | None:
         said, network = _platform_of(call), self._network(call)

@@ -50,7 +50,7 @@ def render(dues: Sequence[CallbackDue], account: Account) -> bytes:
 def headers(
     due: CallbackDue, body: bytes, account: Account, *, secret: str, nonce: str, now: int
 ) -> list[tuple[str, str]]:
-    """Return the headers of one attempt. Basic credentials will stand here once the account has a place for them."""
+    """Return the headers of one attempt; Basic credentials are the endpoint's, and come from there."""
     return [_CONTENT_TYPE]
 
 

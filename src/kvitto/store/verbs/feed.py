@@ -46,6 +46,8 @@ STEP: Final = 1000
 """Reports looked at in one go where a dialect's own choice decides."""
 
 _END: Final = 1 << 62
+_OUT_OF_ORDER_MS: Final = 3_600_000
+"""Events are numbered as time goes, but for clocks that were set: so far below an instant nobody looks for it."""
 
 
 class Wanted(NamedTuple):
@@ -326,9 +328,9 @@ def find_unread(tx: Tx, account_id: str, wanted: FeedFilter, limit: int) -> tupl
         return [], []
     seqs: list[int] = []
     views: list[MessageView] = []
-    below = _END
+    below, ended_from = _END, wanted.ended_from or 0
     while len(seqs) < limit:
-        step = limit - len(seqs) if wanted.keeps is None else STEP
+        step = limit - len(seqs) if wanted.keeps is None and wanted.ended_from is None else STEP
         if among is None:
             rows = tx.run(_BELOW, account=account_id, below=below, n=step)
         else:
@@ -336,10 +338,13 @@ def find_unread(tx: Tx, account_id: str, wanted: FeedFilter, limit: int) -> tupl
         if not rows:
             break
         below = rows[-1][0]
-        for seq, view in reports_of(tx, [(row[0], row[1]) for row in rows], first_final=wanted.first_final):
-            if (wanted.keeps is None or wanted.keeps(view)) and len(seqs) < limit:
+        found = reports_of(tx, [(row[0], row[1]) for row in rows], first_final=wanted.first_final)
+        for seq, view in found:
+            if view.since_at >= ended_from and (wanted.keeps is None or wanted.keeps(view)) and len(seqs) < limit:
                 seqs.append(seq)
                 views.append(view)
+        if found and found[-1][1].since_at < ended_from - _OUT_OF_ORDER_MS:
+            break
     return seqs, views
 
 
