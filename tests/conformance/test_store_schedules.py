@@ -106,6 +106,31 @@ async def test_a_paused_batch_can_be_moved_and_stays_paused(house: House):
     assert len(await house.claim()) == 2
 
 
+@pytest.mark.parametrize("how", ["moved", "paused", "moved while paused"])
+@pytest.mark.parametrize("by", ["speed limit", "rate"])
+async def test_a_batch_keeps_its_pace_wherever_it_is_moved(house: House, how, by):
+    if by == "rate":
+        await house.store.set_account(house.account.name, {"rate": 0.1})
+    numbers = tuple(f"4670000000{n}" for n in range(3))
+    wishes = Submission("infobip", "A", numbers, Content(text="1"), send_at=house.now + HOUR_MS, client_id="bulk")
+    wishes = wishes._replace(spacing_ms=10_000.0 if by == "speed limit" else None)
+    await house.store.accept_batch(plan(wishes, house.account, house.now, house.ids.new()))
+    if "paused" in how:
+        await move(house, state=PAUSED)
+    if "moved" in how:
+        await move(house, house.now + 2 * HOUR_MS)
+    if "paused" in how:
+        await move(house, state=PENDING)
+    house.clock.advance((2 if "moved" in how else 1) * HOUR_S)
+    left = []
+    for _ in range(3):
+        left.append(len(await house.claim()))
+        house.clock.advance(9.999)
+        left.append(len(await house.claim()))
+        house.clock.advance(0.001)
+    assert left == [1, 0, 1, 0, 1, 0]
+
+
 async def test_p5_what_is_paused_for_ever_ends_all_the_same(house: House):
     ids = await scheduled(house, valid_s=60)
     await move(house, state=PAUSED)

@@ -148,6 +148,7 @@ batch = Table(
     Column("delivery_window", Text, comment="JSON of core.model.DeliveryWindow; NULL: at any time"),
     Column("paused_at", BigInteger, comment="NULL unless the customer holds it back"),
     Column("callback_dialect", Text, comment="in whose words its callbacks are told; NULL: its own"),
+    Column("spacing_us", BigInteger, comment="microseconds from one message to the next; kept where they can be moved"),
     Index("batch_account", "account_id", "created_at", "id"),
     Index(
         "batch_client",

@@ -18,7 +18,7 @@ from kvitto.store import schema as t
 from kvitto.store.api import AdmissionRefused, BatchOutcome
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
-from kvitto.store.verbs.bulks import INSERT_APART, Names, plan_apart
+from kvitto.store.verbs.bulks import INSERT_APART, Names, keep_spacings, plan_apart
 from kvitto.store.verbs.changes import Changes
 from kvitto.store.verbs.columns import FEED, NOTIFY
 from kvitto.store.verbs.idempotency import Keys
@@ -304,6 +304,7 @@ def accept_batches(tx: Tx, scope: Scope, items: Sequence[NewBatch]) -> list[NewB
             tx.run(_INSERT_MESSAGES, messages)
         if apart:
             tx.run(INSERT_APART, apart)
+            keep_spacings(tx, items)
         _save_purses(tx, purses)
         if ended:
             _tell_of_born_ends(tx, scope, ended, items[0].batch.created_at)

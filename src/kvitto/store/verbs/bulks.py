@@ -11,7 +11,7 @@ Must not know: dialects. Next: ``admission`` beside this file.
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from sqlalchemy import insert, literal, select
+from sqlalchemy import insert, literal, select, update
 
 from kvitto.core.model import NewBatch, NewMessage, Own
 from kvitto.core.status import Reason, Status
@@ -20,7 +20,7 @@ from kvitto.store import schema as t
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 from kvitto.store.verbs.texts import own_json
 
-__all__ = ["INSERT_APART", "Names", "Purse", "plan_apart"]
+__all__ = ["INSERT_APART", "Names", "Purse", "keep_spacings", "plan_apart"]
 
 
 class Purse(Protocol):
@@ -71,6 +71,22 @@ _USED: Final = Statement(
     account_id=Str,
     client_id=Str,
 )
+
+
+_SPACE: Final = Statement(
+    lambda r: update(t.batch).values(spacing_us=r.c.spacing_us).where(t.batch.c.id == r.c.id), id=Str, spacing_us=Int
+)
+
+
+def keep_spacings(tx: Tx, items: Sequence[NewBatch]) -> None:
+    """Remember how far apart the messages of scheduled batches leave: they may be moved (``schedules``)."""
+    rows = [
+        (new.batch.id, round(new.spacing_ms * 1000))
+        for new in items
+        if new.spacing_ms and new.batch.send_at is not None
+    ]
+    if rows:
+        tx.run(_SPACE, rows)
 
 
 class Names:

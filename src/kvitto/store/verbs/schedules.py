@@ -87,6 +87,14 @@ _SET_TIMES: Final = Statement(
 )
 
 
+_STEP: Final = Statement(
+    lambda r: select(t.batch.c.spacing_us, t.account.c.rate).select_from(
+        r.join(t.batch, t.batch.c.id == r.c.id).join(t.account, t.account.c.id == t.batch.c.account_id)
+    ),
+    id=Str,
+)
+
+
 def schedule_of(tx: Tx, account_id: str, name: str, now: int) -> Schedule | None:
     """When a scheduled batch leaves and where it stands; None for one that is unknown or was never scheduled."""
     found = [_describe(tx, batch, now) for batch in _find(tx, account_id, name, _READ)]
@@ -151,10 +159,12 @@ def _reschedule_one(tx: Tx, scope: Scope, item: Move, batch: Batch) -> ScheduleO
 
 
 def _move(tx: Tx, batch: Batch, wanted_at: int | None, now: int, *, paused: bool) -> None:
-    """Give every message that waits its new time; its validity moves along, and its order stays."""
+    """Give every message that waits its new time; its validity moves along, and order and spacing stay."""
     before = batch.send_at or 0
     send_at = before if wanted_at is None else wanted_at
     first, last = message_range(batch.id)
+    step_ms = _step_ms(tx, batch.id)
+    free_at: dict[int, float] = {}
     rows = []
     for message_id, abort, own_text in tx.run(_WAITING, first=first, last=last):
         own = None if own_text is None else read_own(own_text)
@@ -164,13 +174,22 @@ def _move(tx: Tx, batch: Batch, wanted_at: int | None, now: int, *, paused: bool
         if own is not None:
             own_text = own_json(own._replace(send_at=moved_at, expire_at=expire_at))
         window = batch.window if own is None else own.window
-        due_at = None if paused or abort else next_opening(window, max(moved_at, now))
+        due_at = None
+        if not (paused or abort):
+            due_at = next_opening(window, int(max(moved_at, now, free_at.get(moved_at, 0))))
+            free_at[moved_at] = max(free_at.get(moved_at, 0.0), due_at) + step_ms
         rows.append((message_id, due_at, moved_at if abort else expire_at, moved_at, own_text))
     if rows:
         tx.run(_PLACE, rows)
     paused_at = (batch.paused_at or now) if paused else None
     expire_at = batch.expire_at + send_at - before
     tx.run(_SET_TIMES, [(batch.id, send_at, expire_at, paused_at, max(now, batch.modified_at + 1))])
+
+
+def _step_ms(tx: Tx, batch_id: str) -> float:
+    """From one message to the next, by the customer's speed limit and the account's rate, as when they came."""
+    spacing_us, rate = tx.run(_STEP, [(batch_id,)])[0]
+    return max((spacing_us or 0) / 1000, 1000.0 / rate if rate else 0.0)
 
 
 def _cancel(tx: Tx, scope: Scope, batch: Batch, now: int) -> None:

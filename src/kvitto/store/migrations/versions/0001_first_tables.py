@@ -83,6 +83,7 @@ def upgrade() -> None:
         sa.Column("delivery_window", sa.Text(), nullable=True),
         sa.Column("paused_at", sa.BigInteger(), nullable=True),
         sa.Column("callback_dialect", sa.Text(), nullable=True),
+        sa.Column("spacing_us", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sqlite_with_rowid=False,
     )
