@@ -14,7 +14,7 @@ from kvitto.core.errors import StoreUnavailable
 from kvitto.core.model import Account, CallbackDue, CallbackResult, CallbackState, ContentKind, MessageView
 from kvitto.core.status import NO_ERROR, Note, Reason, Status
 from kvitto.dialects.base import RetryDecision
-from kvitto.store.callbackapi import EndpointDue, Want
+from kvitto.store.callbackapi import EndpointDue, MoveStep, Want
 from tests.support.clock import FakeClock
 from tests.support.rig import eventually
 from tests.support.scripted import settle
@@ -166,6 +166,9 @@ class ScriptedStore:
 
     async def changed_endpoints(self, since: int) -> list[Endpoint]:
         return [one for one in self.book.values() if one.changed_at >= since]
+
+    async def step_moves(self, now: int) -> MoveStep:
+        return MoveStep(more=False, begun=frozenset())
 
     async def step_replays(self, now: int) -> int:
         return 0

@@ -109,18 +109,14 @@ _CLEAR: Final = Statement(
             next_attempt_at=None,
             leased_by=None,
             leased_until=None,
-            last_at=r.c.now,
-            last_status_code=None,
             last_error=CLEARED,
-            last_elapsed_ms=None,
             bundle=None,
         )
         .where(t.callback.c.id == r.c.id)
-        .returning(t.callback.c.account_id, t.callback.c.state, t.callback.c.last_at)
     ),
     id=Int,
-    now=Int,
 )
+"""What the last try was stays to be read; this is none."""
 
 
 def _of_accounts(tx: Tx, ids: Sequence[int]) -> list[int]:
@@ -140,7 +136,8 @@ def _turn(tx: Tx, scope: Scope, ids: Sequence[int], account_id: str, url: str | 
         endpoint = endpoint_number(account_id, url)
         tx.run(_REDIRECT, [(one, url, endpoint) for one in ids])
         return
-    tally_callbacks(scope, tx.run(_CLEAR, [(one, now) for one in ids]))
+    tx.run(_CLEAR, [(one,) for one in ids])
+    tally_callbacks(scope, ((account_id, str(CallbackState.GIVEN_UP), now) for _ in ids))
     enter_given_up(tx, list(ids))
 
 
