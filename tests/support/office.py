@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from kvitto.callbacks.sample import setting_problem
 from kvitto.core.model import Account, Submission
 from kvitto.core.users import AuditEntry, Role, User
 from kvitto.dashboard import ROUTES, Answer, Dashboard, Tools, Visit
@@ -88,6 +89,7 @@ class Office:
             curl=lambda account: [Curl("Sinch", f"curl {account.service_plan_id}")],
             magic=(Magic("00", "DELIVRD"),),
             settable=SETTABLE,
+            endpoint_problem=setting_problem,
         )
 
     async def open(self) -> "Office":

@@ -134,6 +134,10 @@ async def _problems(desktop: Desktop, account: Account, form: dict[str, str]) ->
         problems["auth_username"] = f"At most {MOST_BASIC} characters, and no colon."
     if len(form["auth_password"]) > MOST_BASIC:
         problems["auth_password"] = f"At most {MOST_BASIC} characters."
+    elif form["auth_username"] and not form["auth_password"] and form["callback_url"] and not problems:
+        endpoint = await desktop.tools.store.fetch_endpoint(account.id, form["callback_url"])
+        if endpoint is None or endpoint.password is None:
+            problems |= {"auth_password": "Enter the password, too: none is kept for this server."}
     if form["callback_dialect"] and form["callback_dialect"] not in desktop.tools.dialects:
         problems["callback_dialect"] = f"One of {', '.join(desktop.tools.dialects)}, or the batch's own."
     if form["ack"] not in ("body", "http"):
