@@ -71,7 +71,8 @@ class CallbackFilter:
 class CallbackTry(NamedTuple):
     """One try of a callback, as a customer looks it up. ``message_id`` and ``status``: None for a batch's end.
 
-    ``next_attempt_at``: when the callback is tried again; None where a later try was made, or none will be.
+    ``next_attempt_at``: when the callback is tried again; None where a later try was made or is being made, or none
+    will be.
     """
 
     callback_id: int

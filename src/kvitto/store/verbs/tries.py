@@ -8,7 +8,7 @@ however many there are. Must not know: pages.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import bindparam, literal, select
+from sqlalchemy import bindparam, case, literal, select
 
 from kvitto.core.record import CallbackTry
 from kvitto.store import schema as t
@@ -36,7 +36,7 @@ def _kept() -> Any:
             latest.c.status_code,
             latest.c.error,
             latest.c.elapsed_ms,
-            c.next_attempt_at,
+            case((c.leased_by.is_(None), c.next_attempt_at)),
             c.url,
             c.last_at,
         )
@@ -61,7 +61,7 @@ def _taken() -> Any:
             c.last_status_code,
             c.last_error,
             c.last_elapsed_ms,
-            c.next_attempt_at,
+            case((c.leased_by.is_(None), c.next_attempt_at)),
             c.url,
             c.last_at,
         )
