@@ -390,3 +390,21 @@ async def test_p21_a_replay_to_another_accounts_endpoint_is_refused(office: Offi
     form = {"states": "done", "since": "1h", "endpoint": params["endpoint_id"], "rate": "50"}
     assert (await office.visit("stranger", "POST", "/callbacks/replay", form=form)).status == 400
     assert await office.house.store.list_replays(None, 10) == []
+
+
+# --- audits -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_new_link_for_a_user_and_its_audit_are_kept_together(office: Office):
+    path = "/settings/security/users/{name}/link"
+    answer = await office.visit("owner", "POST", path, params={"name": "viewer"})
+    assert b"/sign-in/" in answer.body
+    assert await office.audit() == [("owner", "user.link")]
+
+
+async def test_a_callback_that_cannot_be_sent_again_now_is_not_said_to_be(office: Office):
+    await office.visit("owner", "POST", "/settings/webhook", form=GOOD)
+    due = await ended(office)  # and in hand
+    params = {"callback_id": str(due.id)}
+    assert (await office.visit("owner", "POST", "/callbacks/{callback_id}/resend", params=params)).status == 409
+    assert await office.audit() == [("owner", "webhook.save")]

@@ -24,16 +24,19 @@ class _Told(NamedTuple):
     entry: AuditEntry
 
 
-def kept(verb: Verb, item: Any, audit: AuditEntry | None) -> tuple[Verb, Any]:
-    """Return the verb and its item as ``Commits.put`` takes them; with an entry, those that keep it, too."""
-    return (verb, item) if audit is None else (_keeping(verb), _Told(item, audit))
+def kept(verb: Verb, item: Any, audit: AuditEntry | None, *, always: bool = False) -> tuple[Verb, Any]:
+    """Return the verb and its item as ``Commits.put`` takes them; with an entry, those that keep it, too.
+
+    ``always``: for a verb that gives back nothing.
+    """
+    return (verb, item) if audit is None else (_keeping(verb, always), _Told(item, audit))
 
 
 @lru_cache(maxsize=64)
-def _keeping(verb: Verb) -> Verb:
+def _keeping(verb: Verb, always: bool) -> Verb:
     def run(tx: Tx, scope: Scope, items: Sequence[_Told]) -> Sequence[Any]:
         results = verb.run(tx, scope, [told.item for told in items])
-        entries = [told.entry for told, result in zip(items, results, strict=True) if _did(result)]
+        entries = [told.entry for told, result in zip(items, results, strict=True) if always or _did(result)]
         if entries:
             record_audit(tx, scope, entries)
         return results
