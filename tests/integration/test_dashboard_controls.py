@@ -150,6 +150,8 @@ async def test_what_is_not_told_is_not_called_delivered(office: Office):
     assert "Delivered" not in row
     one = await office.visit("owner", "GET", "/callbacks/{callback_id}", params={"callback_id": str(due.id)})
     assert b"not told: so" in one.body
+    story = await office.visit("owner", "GET", "/messages/{message_id}", params={"message_id": due.facts.id})
+    assert b"Callback: not told" in story.body
     assert b"Nothing was posted yet" in (await office.visit("owner", "GET", "/settings/webhook")).body
 
 
