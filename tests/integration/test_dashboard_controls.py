@@ -11,6 +11,7 @@ from kvitto.core.model import CallbackResult, CallbackState
 from kvitto.core.status import Reason, Status
 from kvitto.store.verbs.moves import CLEARED
 from tests.support.office import Office, office_in
+from tests.support.tls import Authority
 
 GOOD = {"callback_url": "https://customer.example/dlr", "which": "all", "ack": "body", "timezone": "Africa/Lagos"}
 ENDPOINT = "/callbacks/endpoints/{endpoint_id}"
@@ -207,6 +208,26 @@ async def test_an_endpoints_settings_are_saved_audited_and_its_secrets_never_sho
     ((_, entry), *_) = await office.house.store.office.audit(None, 1 << 60, 1)
     assert "sesame" not in entry.detail
     assert "password" in entry.detail
+
+
+async def test_certificates_go_in_as_a_browser_sends_them_and_are_never_shown(office: Office, tmp_path: Path):
+    params, authority = await endpoint_of(office), Authority(tmp_path)
+    certificate, key = authority.pair()
+    pems = {"ca_pem": authority.ca_pem, "client_cert_pem": certificate, "client_key_pem": key}
+    typed = {name: pem.replace("\n", "\r\n") for name, pem in pems.items()}
+    answer = await office.visit("owner", "POST", SETTINGS, params=params, form={**PLAIN, **typed})
+    assert where(answer).endswith("?saved=1"), answer.body.decode()
+    one = await endpoint(office)
+    assert {name: getattr(one, name) for name in pems} == {name: pem.strip() for name, pem in pems.items()}
+    page = (await office.visit("owner", "GET", ENDPOINT, params=params)).body.decode()
+    assert not [name for name, pem in pems.items() if pem.splitlines()[1] in page]
+    alone = {"client_key_pem": key.replace("PRIVATE", "PUBLIC")}
+    answer = await office.visit("owner", "POST", SETTINGS, params=params, form={**PLAIN, **alone})
+    assert answer.status == 400
+    assert key.splitlines()[1] not in answer.body.decode()
+    await office.visit("owner", "POST", SETTINGS, params=params, form={**PLAIN, "clear_ca": "1", "clear_client": "1"})
+    one = await endpoint(office)
+    assert (one.ca_pem, one.client_cert_pem, one.client_key_pem) == (None, None, None)
 
 
 async def test_an_empty_secret_field_leaves_it_and_a_box_removes_it(office: Office):

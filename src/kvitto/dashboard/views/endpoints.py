@@ -69,7 +69,7 @@ def _form_of(one: Endpoint) -> dict[str, str]:
 async def save(desktop: Desktop, visit: Visit) -> Answer:
     """Check and store; nothing is stored while anything is wrong."""
     one = await _endpoint(desktop, visit)
-    form = {name: visit.form.get(name, "").strip() for name in (*PLAIN, *WRITTEN)}
+    form = {name: visit.form.get(name, "").replace("\r\n", "\n").strip() for name in (*PLAIN, *WRITTEN)}
     changes, problems = _read(one, form, visit)
     whole = {name: getattr(one, name) for name in ("ca_pem", "client_cert_pem", "client_key_pem")}
     if not problems and (problem := desktop.tools.endpoint_problem({**whole, **changes})) is not None:
