@@ -33,7 +33,7 @@ from kvitto.core.endpoint import endpoint_number
 from kvitto.core.model import Account, CallbackDue, CallbackResult, ContentKind, MessageView
 from kvitto.core.status import NO_ERROR, Note, Reason, Status
 from kvitto.dialects.sinch import SinchDialect
-from kvitto.store.callbackapi import EndpointDue, Want
+from kvitto.store.callbackapi import EndpointDue, MoveStep, Want
 
 __all__ = ["main"]
 
@@ -130,6 +130,9 @@ class _Store:
     async def changed_endpoints(self, since: int) -> list[Any]:
         """None."""
         return []
+
+    async def step_moves(self, now: int) -> MoveStep:
+        return MoveStep(more=False, begun=frozenset())
 
     async def step_replays(self, now: int) -> int:
         """None."""

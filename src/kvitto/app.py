@@ -642,6 +642,7 @@ class App:
             curl=curl_of(lambda: self.url, tuple(dialects)),
             magic=() if settings.links else magic_numbers(),
             settable=SETTABLE,
+            endpoint_problem=setting_problem,
         )
         dashboard = Dashboard(tools)
         open_pages(router, dashboard)

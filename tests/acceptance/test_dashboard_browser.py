@@ -3,13 +3,14 @@
 import json
 import re
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import browser, sign_in_by
+from tests.support.peers import until
 from tests.support.server import ROOT, ServerProcess
 from tests.support.sink import Reply, Sink
 
@@ -156,6 +157,64 @@ def test_hostile_content_is_shown_and_does_not_run(place: Place):
     assert [words for words in complaints if words != "[object Event]"] == []
 
 
+def comes_to_be(page: Page, path: str, what: Callable[[], object]) -> None:
+    """Load a page that does not move by itself until it shows what is on its way."""
+    until(lambda: page.goto(path) and what())
+
+
+def test_an_owner_chooses_statuses_sets_an_endpoint_and_replays_a_span(place: Place):
+    page = place.signed_in("demo")
+    page.goto("/settings/webhook")
+    page.get_by_label("Callback URL").fill(place.sink.url)
+    page.get_by_label("Incoming URL").fill(place.sink.url)
+    page.get_by_label("Only when it comes to be one of these").check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#which-problem")).to_have_text("Choose at least one status.")
+    page.get_by_label("Failed", exact=True).check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_contain_text("Saved")
+    expect(page.get_by_label("Failed", exact=True)).to_be_checked()
+    expect(page.get_by_text("not posted yet")).to_be_visible()
+    batch = place.send(
+        **{"from": "Kvitto", "to": ["46701740644", "999700000010"], "body": "hello"},
+        delivery_report="per_recipient",
+    )
+    page.goto(f"/batches/{batch}")
+    expect(page.get_by_text("2 of 2 ended")).to_be_visible(timeout=WITHIN_MS)
+    told = place.sink.wait_for(lambda all: any(batch.encode() in one.body for one in all))
+    assert told
+    deliveries = page.get_by_role("region", name="Last deliveries").get_by_role("row")
+    comes_to_be(
+        page, "/settings/webhook", lambda: deliveries.count() > 1 and "Failed" in deliveries.nth(1).inner_text()
+    )
+    callbacks = page.get_by_role("region", name="Callbacks").get_by_text("Not told", exact=True)
+    endpoints = page.get_by_role("region", name="Endpoints").get_by_role("link")
+    comes_to_be(page, "/callbacks", lambda: callbacks.count() and endpoints.count())
+    endpoints.first.click()
+    page.get_by_label("Posts at once").fill("3")
+    page.get_by_label("Extra headers").fill("X-Shop: 7")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_contain_text("Saved")
+    expect(page.get_by_text("X-Shop")).to_be_visible()
+    page.get_by_role("button", name="Make a new secret").click()
+    expect(page.get_by_role("status")).to_contain_text("whsec_")
+
+    page.goto("/callbacks")
+    before = len(place.sink.received)
+    page.get_by_label("Which").select_option("done")
+    page.get_by_label("Made").select_option("between")
+    page.get_by_label("From").fill("2020-01-01 00:00")
+    page.get_by_label("A second").fill("500")
+    page.get_by_role("button", name="Tell again").click()
+    expect(page.get_by_role("status")).to_contain_text("The replay has begun")
+    assert place.sink.wait_for(lambda received: len(received) > before)
+    assert any(one.headers.get("x-shop") == "7" for one in place.sink.received[before:])
+    page.goto("/settings/webhook")
+    page.get_by_label("On: every change").check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_label("Failed", exact=True)).not_to_be_checked()
+
+
 def test_a_viewer_and_another_account_are_refused_and_a_changed_password_ends_the_session(place: Place):
     place.server.run_json("user", "add", "looker", "--role", "viewer", "--account", "demo")
     place.server.create_account("rival")
@@ -185,6 +244,7 @@ PAGES = [
     "/callbacks",
     "/receipts",
     "/links",
+    "/links/doubts",
     "/try",
     "/settings/webhook",
     "/settings/security",
@@ -204,7 +264,9 @@ def test_axe_finds_nothing_serious(place: Place, scheme: str):
     expect(page.get_by_text("2 of 2 ended")).to_be_visible(timeout=WITHIN_MS)
     message = page.locator("td a.num").last.get_attribute("href") or ""
     found = {}
-    for path in [*PAGES, f"/batches/{batch}", message]:
+    url = f"https://{scheme}.example/"
+    made = place.server.run_json("endpoint", "create", f"axe-{scheme}", "--account", "demo", "--url", url)
+    for path in [*PAGES, f"/batches/{batch}", message, f"/callbacks/endpoints/{made['id']}"]:
         page.goto(path)
         found[path] = serious(page)
     page.context.clear_cookies()

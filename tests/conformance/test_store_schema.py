@@ -33,6 +33,7 @@ from kvitto.store.verbs import (
     loading,
     logs,
     lookup,
+    moves,
     once,
     orphans,
     overdue,
@@ -50,6 +51,7 @@ from kvitto.store.verbs import (
     tallies,
     telling,
     tokens,
+    tries,
     unread,
     users,
     wholes,
@@ -231,6 +233,7 @@ MODULES = (
     counting,
     dispatch,
     lookup,
+    moves,
     endpoints,
     feed,
     idempotency,
@@ -251,6 +254,7 @@ MODULES = (
     tallies,
     telling,
     tokens,
+    tries,
     users,
     schedules,
     search,
@@ -277,6 +281,9 @@ MAY_SCAN = {
     # ``kvitto trace NUMBER``, newest first: walks the primary key backwards until it has found twenty. An index on the
     # number would cost every message a page of its own in the log of each commit.
     "queries._BY_NUMBER",
+    # The newest 20 000 rows of the primary key, for one page.
+    "tries._KEPT",
+    "tries._TAKEN",
 }
 
 

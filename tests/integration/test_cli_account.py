@@ -130,6 +130,8 @@ def test_every_setting_can_be_set_and_cleared(run):
         "late_corrections": "false",
         "ack": "http",
         "feed": "all",
+        "callback_statuses": "delivered, Expired",
+        "incoming_url": "https://shop.example/in",
     }
     before = run("account", "show", "shop", "--json").json
     changed = run("account", "set", "shop", *[f"{key}={value}" for key, value in values.items()], "--json").json
@@ -149,7 +151,10 @@ def test_every_setting_can_be_set_and_cleared(run):
         "late_corrections": False,
         "ack": "http",
         "feed": "all",
+        "callback_statuses": ["DELIVERED", "EXPIRED"],
+        "incoming_url": "https://shop.example/in",
     }
+    assert "DELIVERED,EXPIRED" in run("account", "show", "shop").out.replace(" ", "")
     assert run("account", "set", "shop", *[f"{key}=" for key in values], "--json").json == before
 
 
@@ -171,6 +176,9 @@ def test_every_setting_can_be_set_and_cleared(run):
         ("blocked_numbers=abc", "5 to 15 digits"),
         ("allow_callbacks_to=everywhere", "everywhere"),
         ("callback_url=https://a b/", "2048"),
+        ("callback_statuses=delivered,queued", "dispatched, delivered, failed"),
+        ("incoming_url=https://shop.example/" + "x" * 2048, "2048"),
+        ("incoming_url=http://169.254.169.254/", "link-local"),
     ],
 )
 def test_a_wrong_setting_names_key_value_and_shape_and_changes_nothing(run, change, names):

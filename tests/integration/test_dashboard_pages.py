@@ -99,7 +99,7 @@ async def test_a_password_that_is_short_or_mistyped_is_refused(office: Office, p
 
 # --- webhook ----------------------------------------------------------------------------------------------------------
 
-GOOD = {"callback_url": "https://customer.example/dlr", "ack": "http", "timezone": "Africa/Lagos", "final_only": "1"}
+GOOD = {"callback_url": "https://customer.example/dlr", "ack": "http", "timezone": "Africa/Lagos", "which": "final"}
 
 
 async def test_the_webhook_is_saved_and_audited(office: Office):

@@ -77,8 +77,8 @@ def tx(tmp_path_factory):
     names = "id, name, service_plan_id, username, password_hash, callback_secret, disabled, allow_callbacks_to"
     tx._connection.execute(
         f"INSERT INTO account ({names}, allowed_senders, blocked_numbers, timezone, created_at, next_due_at,"
-        " final_only, ack, feed)"
-        " VALUES (?, 'a', 'p', 'u', 'h', 's', 0, '[]', '[]', '[]', 'UTC', 0, 0, 0, 'body', 'all')",
+        " final_only, ack, feed, callback_statuses)"
+        " VALUES (?, 'a', 'p', 'u', 'h', 's', 0, '[]', '[]', '[]', 'UTC', 0, 0, 0, 'body', 'all', '[]')",
         (ACCOUNT,),
     )
     yield tx

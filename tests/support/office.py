@@ -6,12 +6,13 @@
 import atexit
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from kvitto.callbacks.sample import setting_problem
 from kvitto.core.model import Account, Submission
 from kvitto.core.users import AuditEntry, Role, User
 from kvitto.dashboard import ROUTES, Answer, Dashboard, Tools, Visit
@@ -88,6 +89,7 @@ class Office:
             curl=lambda account: [Curl("Sinch", f"curl {account.service_plan_id}")],
             magic=(Magic("00", "DELIVRD"),),
             settable=SETTABLE,
+            endpoint_problem=setting_problem,
         )
 
     async def open(self) -> "Office":
@@ -131,7 +133,7 @@ class Office:
         *,
         params: dict[str, str] | None = None,
         query: dict[str, str] | None = None,
-        form: dict[str, str] | None = None,
+        form: Mapping[str, str | tuple[str, ...]] | None = None,
         headers: dict[str, str] | None = None,
         csrf: str | None = None,
         secure: bool = False,
@@ -140,7 +142,7 @@ class Office:
         path = template
         for name, value in (params or {}).items():
             path = path.replace("{" + name + "}", value).replace("{" + name + ":path}", value)
-        fields = dict(form or {})
+        fields: dict[str, Any] = dict(form or {})
         if method == "POST" and who is not None:
             fields["csrf"] = f"csrf-{who}" if csrf is None else csrf
         visit = Visit(
@@ -148,8 +150,8 @@ class Office:
             path=path,
             params=params or {},
             query=query or {},
-            form=fields,
-            many={name: (value,) for name, value in fields.items()},
+            form={name: one if isinstance(one, str) else one[-1] for name, one in fields.items()},
+            many={name: (one,) if isinstance(one, str) else one for name, one in fields.items()},
             cookies={} if who is None else {COOKIE: f"secret-{who}"},
             headers={"host": "kvitto.example", **(headers or {})},
             peer="192.0.2.1",

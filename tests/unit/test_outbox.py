@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -9,12 +10,13 @@ import pytest
 from kvitto.callbacks.outbox import Outbox, OutboxLimits
 from kvitto.callbacks.post import PostFailure, PostRequest, PostResult
 from kvitto.callbacks.signing import callback_lines
+from kvitto.callbacks.untold import NOT_CHOSEN
 from kvitto.core.endpoint import Endpoint, EndpointHealth, endpoint_number
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.model import Account, CallbackDue, CallbackResult, CallbackState, ContentKind, MessageView
 from kvitto.core.status import NO_ERROR, Note, Reason, Status
 from kvitto.dialects.base import RetryDecision
-from kvitto.store.callbackapi import EndpointDue, Want
+from kvitto.store.callbackapi import EndpointDue, MoveStep, Want
 from tests.support.clock import FakeClock
 from tests.support.rig import eventually
 from tests.support.scripted import settle
@@ -123,6 +125,7 @@ class ScriptedStore:
         self.book: dict[int, Endpoint] = {}
         self.seen: list[EndpointHealth] = []
         self.given_back: list[int] = []
+        self.moves: list[MoveStep] = []
 
     def set_callback_handoff(self, taker: Any) -> None:
         self.taker = taker
@@ -166,6 +169,9 @@ class ScriptedStore:
 
     async def changed_endpoints(self, since: int) -> list[Endpoint]:
         return [one for one in self.book.values() if one.changed_at >= since]
+
+    async def step_moves(self, now: int) -> MoveStep:
+        return self.moves.pop(0) if self.moves else MoveStep(more=False, begun=frozenset())
 
     async def step_replays(self, now: int) -> int:
         return 0
@@ -454,6 +460,39 @@ async def test_what_the_dialect_does_not_tell_is_done_without_a_call(make):
     await bench.take(due(1), due(2))
     assert bench.client.bodies() == [b"{2}"]
     assert [(result.id, result.state) for result in bench.store.results()] == [(1, CallbackState.DONE)]
+
+
+async def test_only_statuses_that_the_account_has_chosen_are_told_alone_or_together(make):
+    bench = bundling(make)
+    bench.accounts["A"] = replace(ACCOUNT, callback_statuses=(Status.DISPATCHED, Status.FAILED))
+    await bench.take(due(1), on_the_way(2), due(3), on_the_way(4))
+    await bench.finish()
+    assert bench.client.bodies() == [b"{2}{4}"]
+    untold = [(one.id, one.state, one.error, one.counts) for one in bench.store.results() if one.error]
+    assert untold == [(1, CallbackState.DONE, NOT_CHOSEN, False), (3, CallbackState.DONE, NOT_CHOSEN, False)]
+
+
+async def test_what_waits_in_hand_goes_back_when_its_accounts_url_becomes_another(make):
+    bench = make(per_endpoint=1, poll_s=0.01)
+    one, elsewhere = due(1), due(3, url="http://other.example/")
+    await bench.take(one, due(2), elsewhere)
+    bench.store.moves = [MoveStep(more=True, begun=frozenset({one.endpoint})), MoveStep(more=False, begun=frozenset())]
+    await eventually(lambda: bench.store.given_back)
+    assert bench.store.given_back == [2], "the first is being posted, the third goes elsewhere"
+    assert bench.client.bodies() == [b"{1}", b"{3}"]
+
+
+async def test_a_long_move_lets_others_be_claimed_between_its_steps(clock):
+    bench = Bench(clock, stop_s=0.01)
+    bench.store.moves = [MoveStep(more=True, begun=frozenset())] * 25
+    bench.store.pending, bench.store.next_at = [due(1)], clock.now()
+    left: list[int] = []
+    claim = bench.store.claim_callbacks
+    bench.store.claim_callbacks = lambda now, wants: left.append(len(bench.store.moves)) or claim(now, wants)
+    bench.outbox.start()
+    await eventually(lambda: bench.client.started)
+    await bench.outbox.stop()
+    assert left[0] == 15, "ten steps at a time"
 
 
 async def test_a_callback_of_an_unknown_dialect_waits_for_a_version_that_knows_it(make, clock):

@@ -1,7 +1,7 @@
 """Transliteration: national letters become GSM letters (docs/dialects/infobip.md 3.3)."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kvitto.core.text import is_gsm
@@ -46,6 +46,7 @@ def test_i3_3_what_a_table_does_not_know_stays():
 
 
 @given(st.text(), st.sampled_from(list(Alphabet)))
+@example("\x0b`", Alphabet.NON_UNICODE)
 def test_i3_3_gsm_texts_stay_as_they_are_and_non_unicode_leaves_nothing_else(text, alphabet):
     done = transliterate(text, alphabet)
     if is_gsm(text):

@@ -45,6 +45,7 @@ def take_mates(waiting: "deque[_Job]", first: CallbackDue, dialect: Dialect, acc
             and not due.attempts
             and due.dialect == first.dialect
             and dialect.together(due) == key
+            and account.wants(due.facts)
             and dialect.tells(due, account)
         )
 

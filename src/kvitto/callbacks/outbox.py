@@ -29,12 +29,12 @@ from kvitto.callbacks.pace import retry_after
 from kvitto.callbacks.post import OnDone, PostFailure, PostRequest, PostResult, header_lines
 from kvitto.callbacks.results import Results, attempt_of
 from kvitto.callbacks.signing import callback_lines
+from kvitto.callbacks.untold import OVERTAKEN, ends, why_untold
 from kvitto.core.clock import Clock
 from kvitto.core.endpoint import DisabledWhy, secrets_of
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.ids import new_nonce
-from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult, CallbackState, MessageView
-from kvitto.core.status import FINAL
+from kvitto.core.model import Attempt, CallbackDue, CallbackResult, CallbackState, MessageView
 from kvitto.dialects.base import Dialect, RetryDecision
 from kvitto.store.api import Store
 from kvitto.telemetry import get_logger
@@ -51,6 +51,8 @@ class PostClient(Protocol):
 
 SOONEST_S: Final = 0.1
 """The outbox is not looked at more often for retries alone."""
+MOVES_PER_LOOK: Final = 10
+"""Steps of moving callbacks to an account's new URL between two claims: others' retries wait for no more."""
 WAKE_MASK: Final = 127
 """A spilled lane asks for more after so many posts, and at the latest when it has none left."""
 NEVER_RIGHT: Final = frozenset({PostFailure.BAD_URL, PostFailure.BAD_REQUEST})
@@ -60,9 +62,6 @@ NOTICED_MS: Final = 100
 HEAD_START_S: Final = 0.2
 """A change that is being posted may arrive before the end of its message goes after it, so that a receiver that answers
 at all quickly sees them in their order (P15)."""
-OVERTAKEN: Final = "not told: the message has ended"
-OUTRUN: Final = "not told: a later change has been told"
-UNTOLD: Final = "not told: the account does not want it"
 UNKNOWN_DIALECT_MS: Final = 3_600_000
 TOO_MANY_REQUESTS: Final = 429
 
@@ -204,7 +203,7 @@ class Outbox:
     def _wait_behind(self, first: Job, job: Job) -> None:
         if job.due.id < first.due.id and not first.started:  # it waited in the store meanwhile
             first.due, job.due = job.due, first.due
-        if first.later is None and _ends(first.due, job.due) and self._supersedes(job.due):
+        if first.later is None and ends(first.due, job.due) and self._supersedes(job.due):
             if not first.started:
                 return self._overtake(first, job)
             asyncio.get_running_loop().call_later(HEAD_START_S, self._overtake_if_unsettled, first, job)
@@ -316,7 +315,7 @@ class Outbox:
             self._fail(job, now, None, CallbackState.PENDING, at, "unknown dialect", counts=False)
             return
         try:
-            untold = _why_untold(due, dialect, account)
+            untold = why_untold(due, dialect, account)
             if untold is not None:
                 self._settle(due, untold)
                 self._release(job)
@@ -561,13 +560,26 @@ class Outbox:
             board.spill(lane)
             self._trim(lane, 0)
         await self._store.step_replays(now)
-        wait_s = self._limits.poll_s
+        wait_s = SOONEST_S if await self._move(now) else self._limits.poll_s
         for one in await self._store.due_endpoints(now):
             if one.next_at <= now:
                 board.ready.add(one.endpoint)
             else:
                 wait_s = min(wait_s, (one.next_at - now) / 1000)
         return max(wait_s, SOONEST_S)
+
+    async def _move(self, now: int) -> bool:
+        """Go on moving what waits for an account's old URL to its new one; whether there is more to move at once."""
+        for _ in range(MOVES_PER_LOOK):
+            step = await self._store.step_moves(now)
+            for endpoint in step.begun:
+                lane = self._board.lanes.get(endpoint)
+                if lane is not None:
+                    self._board.spill(lane)
+                    self._trim(lane, 0)
+            if not step.more:
+                return False
+        return True
 
     async def _claim_ready(self) -> None:
         """Claim from the endpoints that have something due, in fair shares, until nobody has room or anything left."""
@@ -586,25 +598,6 @@ class Outbox:
                 if lane is not None and not lane.listed:
                     self._list(lane)
             self._start_posts(self._clock.now())
-
-
-def _why_untold(due: CallbackDue, dialect: Dialect, account: Account) -> str | None:
-    """Why this need not be told, None when it is to be."""
-    if due.overtaken and dialect.supersedes:
-        return OVERTAKEN
-    if due.outrun:
-        return OUTRUN
-    return None if dialect.tells(due, account) else UNTOLD
-
-
-def _ends(earlier: CallbackDue, later: CallbackDue) -> bool:
-    """Whether the later one tells the end of a message that the earlier one, unasked, tells to be on its way."""
-    if earlier.again:
-        return False
-    before, after = earlier.facts, later.facts
-    if not (isinstance(before, MessageView) and isinstance(after, MessageView)):
-        return False
-    return before.status not in FINAL and after.status in FINAL
 
 
 def _lines(job: Job) -> bytes:

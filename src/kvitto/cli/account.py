@@ -197,13 +197,13 @@ def _change(name: str, changes: dict[str, object], config: Any, data: Any) -> Ac
 
 
 def _refuse_unreachable(account: Account, changes: dict[str, object], settings: Settings, field: str) -> None:
-    """A callback URL that is new is refused where its posts would be (P19). Raises: BadInput."""
-    url = changes.get("callback_url")
-    if isinstance(url, str):
-        allow = changes.get("allow_callbacks_to", account.allow_callbacks_to)
-        policy = AddressPolicy.of(cast("tuple[str, ...]", allow), allow_private=settings.callbacks.allow_private)
-        if (objection := url_objection(url, policy)) is not None:
-            raise BadInput(field, f"{url!r}: {objection}")
+    """A URL that is new is refused where its posts would be (P19). Raises: BadInput."""
+    allow = changes.get("allow_callbacks_to", account.allow_callbacks_to)
+    policy = AddressPolicy.of(cast("tuple[str, ...]", allow), allow_private=settings.callbacks.allow_private)
+    for name, shown in (("callback_url", field), ("incoming_url", "incoming_url")):
+        url = changes.get(name)
+        if isinstance(url, str) and (objection := url_objection(url, policy)) is not None:
+            raise BadInput(shown, f"{url!r}: {objection}")
 
 
 def _checked(option: str, read: Any, value: Any) -> object:

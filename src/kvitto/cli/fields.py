@@ -4,54 +4,24 @@ Pure. A value is text as typed; the empty text clears the setting. Later setting
 Next: ``kvitto.cli.account``, ``kvitto.core.model.Account``.
 """
 
-import ipaddress
 import pkgutil
 import re
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import kvitto.dialects
 from kvitto.core.errors import BadInput
+from kvitto.core.fields import Field, read_networks, read_url
 from kvitto.core.msisdn import clean, is_alphanumeric_sender
+from kvitto.core.status import Status
 from kvitto.core.text import MAX_PARTS
-from kvitto.core.urls import BadUrl, parse_target
 
 __all__ = ["FIELDS", "Field", "read_changes", "read_name", "read_networks", "read_sender", "read_url"]
 
-URL_CHARACTERS: Final = 2048
 LIST_ENTRIES: Final = 10_000
+TOLD: Final = tuple(str(status) for status in Status if status is not Status.QUEUED)
 NAME_CHARACTERS: Final = 64
-
-
-class Field(NamedTuple):
-    """One setting. ``read``: text to value, or ValueError saying the shape; ``cleared``: its value when unset."""
-
-    meaning: str
-    shape: str
-    read: Callable[[str], object]
-    cleared: object = None
-
-
-def read_url(text: str) -> str:
-    """An absolute http or https URL that callbacks can go to. Raises: ValueError."""
-    target = parse_target(text)
-    wanted = f"an http or https URL of at most {URL_CHARACTERS} characters"
-    if isinstance(target, BadUrl):
-        raise ValueError(f"{wanted}; {target.reason}")
-    if len(text) > URL_CHARACTERS:
-        raise ValueError(wanted)
-    return text
-
-
-def read_networks(texts: Sequence[str]) -> tuple[str, ...]:
-    """Networks in CIDR form, or single addresses. Raises: ValueError naming the first that is none."""
-    for text in texts:
-        try:
-            ipaddress.ip_network(text)
-        except ValueError:
-            raise ValueError(f"networks such as 10.0.0.0/8 or ::1/128, without host bits; {text} is none") from None
-    return tuple(texts)
 
 
 def read_sender(text: str) -> str:
@@ -69,6 +39,12 @@ def _read_number(text: str) -> str:
     if number is None:
         raise ValueError("phone numbers of 5 to 15 digits, country code first")
     return number
+
+
+def _read_status(text: str) -> Status:
+    if text.upper() not in TOLD:
+        raise ValueError(f"statuses of {', '.join(TOLD).lower()}")
+    return Status(text.upper())
 
 
 def _read_list(read: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
@@ -152,6 +128,12 @@ FIELDS: Final[dict[str, Field]] = {
         _read_word(*DIALECTS),
     ),
     "final_only": Field("tell ends only, nothing on the way", "yes or no", _read_switch, False),
+    "callback_statuses": Field(
+        "the only statuses that are told; unset: all",
+        "status,status...",
+        _read_list(_read_status),
+        (),
+    ),
     "late_corrections": Field(
         "tell when a late receipt corrects an end; unset: as the dialect does", "yes or no", _read_switch
     ),
@@ -167,6 +149,7 @@ FIELDS: Final[dict[str, Field]] = {
         _read_word("all", "unpushed", "infobip_only"),
         "unpushed",
     ),
+    "incoming_url": Field("where incoming messages are to go; kept, and not posted to yet", "URL", read_url),
     "timezone": Field("local time of dialects that show one", "IANA name", _read_zone, "UTC"),
 }
 

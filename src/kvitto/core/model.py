@@ -156,7 +156,9 @@ class Account:
     ``retention_days``: how long finished batches are kept.
     ``disabled``: authenticated but refused. ``callback_secret``: in clear, for signing only; never shown or logged.
     ``callback_dialect``: in whose words callbacks are told; None: those of the dialect the batch was sent in.
-    ``final_only``, ``late_corrections`` (None: the dialect's own choice): which changes are told.
+    ``final_only``, ``late_corrections`` (None: the dialect's own choice): which changes are told; of them, where
+    ``callback_statuses`` is not empty, those that came to one of these.
+    ``incoming_url``: where incoming messages are to go; kept, and not posted to yet (docs/dialects/ninebits.md 7).
     ``ack``: what acknowledges a callback in a dialect that asks for a body: "body", or "http" for any 2xx.
     ``feed``: which ended messages enter the one-time feed, "all", "unpushed" or "infobip_only" (docs/status.md 8).
     ``old_callback_secret``: signs too until ``old_secret_until`` (ms UTC), after a rotation (P18).
@@ -186,6 +188,13 @@ class Account:
     feed: str = "unpushed"
     old_callback_secret: str | None = None
     old_secret_until: int | None = None
+    callback_statuses: tuple[Status, ...] = ()
+    incoming_url: str | None = None
+
+    def wants(self, facts: "MessageView | BatchReport") -> bool:
+        """Whether its ``callback_statuses`` name what is to be told; the end of a whole batch has no one status."""
+        chosen = self.callback_statuses
+        return not chosen or not isinstance(facts, MessageView) or facts.status in chosen
 
 
 class Batch(NamedTuple):

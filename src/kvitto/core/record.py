@@ -16,6 +16,7 @@ __all__ = [
     "KEPT_ANSWER_BYTES",
     "CallbackFilter",
     "CallbackPage",
+    "CallbackTry",
     "CallbackView",
     "EventPage",
     "EventView",
@@ -65,6 +66,25 @@ class CallbackFilter:
     since_at: int | None = None
     until_at: int | None = None
     message_id: str | None = None
+
+
+class CallbackTry(NamedTuple):
+    """One try of a callback, as a customer looks it up. ``message_id`` and ``status``: None for a batch's end.
+
+    ``next_attempt_at``: when the callback is tried again; None where a later try was made or is being made, or none
+    will be.
+    """
+
+    callback_id: int
+    message_id: str | None
+    batch_id: str
+    status: str | None
+    at: int
+    status_code: int | None
+    error: str | None
+    elapsed_ms: int
+    next_attempt_at: int | None
+    url: str
 
 
 class CallbackPage(NamedTuple):

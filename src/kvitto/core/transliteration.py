@@ -36,7 +36,7 @@ class Alphabet(StrEnum):
 
 def transliterate(text: str, alphabet: Alphabet) -> str:
     """Return the text with the alphabet's letters replaced; what is GSM already comes back as it is."""
-    if alphabet is Alphabet.NONE or text.isascii() or is_gsm(text):
+    if alphabet is Alphabet.NONE or is_gsm(text) or (text.isascii() and alphabet is not Alphabet.NON_UNICODE):
         return text
     replaced = unicodedata.normalize("NFC", text).translate(TABLES[alphabet])
     if alphabet is not Alphabet.NON_UNICODE:

@@ -132,10 +132,10 @@ def with_cookie(answer: Answer, visit: Visit, secret: str, age_s: int, prefix: s
     return answer.with_headers(("Set-Cookie", "; ".join(fields)))
 
 
-async def make_link(office: Office, user_id: str, now: int) -> str:
+async def make_link(office: Office, user_id: str, now: int, audit: AuditEntry | None = None) -> str:
     """A one-time link's secret; the one before it is void."""
     secret = new_token(32)
-    await office.add_link(Link(hash_of(secret), user_id, now + LINK_MS))
+    await office.add_link(Link(hash_of(secret), user_id, now + LINK_MS), audit)
     return secret
 
 

@@ -12,6 +12,7 @@ from kvitto.core.clock import Clock
 from kvitto.core.ids import IdMaker
 from kvitto.core.model import Account, Submission
 from kvitto.core.status import Status
+from kvitto.core.users import AuditEntry
 from kvitto.reports import Reader
 from kvitto.store.api import Assigned, Store
 from kvitto.store.office import Office
@@ -93,10 +94,16 @@ class Tools:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server stops: what is live ends."""
 
-    async def assign(self, receipt_id: int, message_id: str, part_no: int | None, status: Status | None) -> Assigned:
-        """An operator says whose a receipt is (R34)."""
-        return await self.store.assign_receipt(receipt_id, message_id, part_no, self.clock.now(), status=status)
+    endpoint_problem: Callable[[Mapping[str, object]], tuple[str, str] | None] = lambda settings: None
+    """What is wrong with an endpoint's headers or certificates, as (field, words)."""
 
-    async def set_account(self, account: Account, changes: Mapping[str, Any]) -> Account | None:
+    async def assign(
+        self, receipt_id: int, message_id: str, part_no: int | None, status: Status | None, audit: AuditEntry
+    ) -> Assigned:
+        """An operator says whose a receipt is (R34)."""
+        now = self.clock.now()
+        return await self.store.assign_receipt(receipt_id, message_id, part_no, now, status=status, audit=audit)
+
+    async def set_account(self, account: Account, changes: Mapping[str, Any], audit: AuditEntry) -> Account | None:
         """Change an account's settings."""
-        return await self.store.set_account(account.name, dict(changes))
+        return await self.store.set_account(account.name, dict(changes), audit)

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from kvitto.core.clock import Clock
 from kvitto.core.endpoint import Endpoint, EndpointState, EndpointStats
 from kvitto.core.model import Account, Attempt, Batch, BatchReport, ReceiptOutcome
-from kvitto.core.record import CallbackView, Replay
+from kvitto.core.record import CallbackTry, CallbackView, Replay
 from kvitto.core.users import AuditEntry, User
 from kvitto.reports.overview import SPANS, Figures, Need, Span, figures_of
 from kvitto.store.api import InDoubtPart, LinkCount, LinkState, Store, StoredReceipt
@@ -168,6 +168,10 @@ class Reader:
         rows = await self._office.callbacks(account_id, before, PAGE + 1)
         return rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None
 
+    async def tries(self, account_id: str) -> list[CallbackTry]:
+        """The account's latest tries of callbacks, newest first."""
+        return await self._store.list_tries(account_id, PAGE)
+
     async def callback(self, account_id: str | None, callback_id: int) -> tuple[CallbackView, list[Attempt]] | None:
         """One callback with its attempts."""
         return await self._store.fetch_callback(account_id, callback_id)
@@ -181,6 +185,10 @@ class Reader:
     async def endpoint(self, account_id: str | None, public_id: str) -> Endpoint | None:
         """One endpoint by its public id."""
         return await self._store.fetch_endpoint(account_id, public_id)
+
+    async def endpoint_stats(self, one: Endpoint) -> EndpointStats:
+        """What waits for an endpoint."""
+        return await self._store.fetch_endpoint_stats(one.id, self._clock.now())
 
     async def replays(self, account_id: str | None) -> list[Replay]:
         """The latest replays."""

@@ -145,11 +145,12 @@ def _callbacks(message: FullMessage) -> list[Step]:
         facts: list[tuple[str, str]] = [("URL", one.url), ("Dialect", one.dialect), ("Attempts", str(one.attempts))]
         if one.last_status_code is not None:
             facts.append(("Answer", f"HTTP {one.last_status_code}"))
+        untold = one.state == "done" and (one.last_error or "").startswith("not told")
         if one.last_error:
-            facts.append(("Problem", one.last_error))
+            facts.append(("Why" if untold else "Problem", one.last_error))
         if one.last_elapsed_ms is not None:
             facts.append(("Took", f"{one.last_elapsed_ms} ms"))
-        title = f"Callback: {_STATES.get(one.state, one.state)}"
+        title = f"Callback: {'not told' if untold else _STATES.get(one.state, one.state)}"
         at = one.last_at or one.created_at
         steps.append(Step(at, "callback", title, f"Tells {one.status}", tuple(facts), callback_id=one.id))
     return steps

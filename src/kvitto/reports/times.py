@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-__all__ = ["iso", "length", "local", "zone_of"]
+__all__ = ["instant_of", "iso", "length", "local", "zone_of"]
 
 
 def iso(at: int | None) -> str | None:
@@ -21,6 +21,18 @@ def local(at: int | None, zone: ZoneInfo, *, ms: bool = False) -> str:
     seconds, rest = divmod(at, 1000)
     text = f"{datetime.fromtimestamp(seconds, zone):%Y-%m-%d %H:%M:%S}"
     return f"{text}.{rest:03d}" if ms else text
+
+
+def instant_of(text: str, zone: ZoneInfo) -> int | None:
+    """A time as typed (``2026-03-09 14:05``, a ``T`` in the place of the space, seconds, an offset) in ms UTC.
+
+    Without an offset it is meant in ``zone``. None for what is none.
+    """
+    try:
+        at = datetime.fromisoformat(text)
+        return int((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
 
 
 def length(span_ms: int | None) -> str:

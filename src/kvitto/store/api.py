@@ -38,6 +38,7 @@ from kvitto.core.model import (
 )
 from kvitto.core.receipt import LinkRules, Receipt
 from kvitto.core.status import Reason, Status, StatusError
+from kvitto.core.users import AuditEntry
 from kvitto.store.callbackapi import CallbackStore, CallbackTaker
 
 __all__ = [
@@ -309,9 +310,11 @@ class Store(CallbackStore, Protocol):
     def create_account(self, new: NewAccount) -> "Future[bool]":
         """Store an account; False if the name is taken."""
 
-    def set_account(self, name: str, changes: dict[str, object]) -> "Future[Account | None]":
-        """Change settings (columns of ``account``) and ``disabled``; a new ``rate`` re-spaces what waits. None: no such
-        account.
+    def set_account(
+        self, name: str, changes: dict[str, object], audit: AuditEntry | None = None
+    ) -> "Future[Account | None]":
+        """Change settings (columns of ``account``) and ``disabled``; a new ``rate`` re-spaces what waits, another
+        ``callback_url`` moves what waits for the one before (``CallbackStore.step_moves``). None: no such account.
         """
 
     def delete_account(self, name: str) -> "Future[bool]":
@@ -417,7 +420,14 @@ class Store(CallbackStore, Protocol):
         """One kept receipt."""
 
     def assign_receipt(
-        self, receipt_id: int, message_id: str, part_no: int | None, now: int, *, status: Status | None = None
+        self,
+        receipt_id: int,
+        message_id: str,
+        part_no: int | None,
+        now: int,
+        *,
+        status: Status | None = None,
+        audit: AuditEntry | None = None,
     ) -> "Future[Assigned]":
         """An operator says whose a parked, orphaned, ambiguous or unreadable receipt is (R34); as if it had matched.
 
@@ -433,10 +443,10 @@ class Store(CallbackStore, Protocol):
         that is stored before this resolves (R52).
         """
 
-    def resend_in_doubt(self, keys: Sequence[PartKey], now: int) -> "Future[int]":
+    def resend_in_doubt(self, keys: Sequence[PartKey], now: int, audit: AuditEntry | None = None) -> "Future[int]":
         """An operator (or ``resend_in_doubt``) sends parts in doubt again: back to the queue."""
 
-    def end_in_doubt(self, keys: Sequence[PartKey], now: int) -> "Future[int]":
+    def end_in_doubt(self, keys: Sequence[PartKey], now: int, audit: AuditEntry | None = None) -> "Future[int]":
         """An operator ends messages whose parts are in doubt: UNKNOWN, ``not_acknowledged``."""
 
     def set_groups(self, groups: Mapping[str, str]) -> None:

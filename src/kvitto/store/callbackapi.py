@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from kvitto.core.endpoint import Endpoint, EndpointHealth, EndpointStats, NewEndpoint, OperatorEvent
 from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult, FrozenAnswer
-from kvitto.core.record import CallbackFilter, CallbackPage, CallbackView, EventPage, NewReplay, Replay
+from kvitto.core.record import CallbackFilter, CallbackPage, CallbackTry, CallbackView, EventPage, NewReplay, Replay
+from kvitto.core.users import AuditEntry
 
 if TYPE_CHECKING:  # the whole, of which this is a part
     from kvitto.store.api import AdmissionRefused
 
-__all__ = ["CallbackStore", "CallbackTaker", "EndpointDue", "Want"]
+__all__ = ["CallbackStore", "CallbackTaker", "EndpointDue", "MoveStep", "Want"]
 
 
 class EndpointDue(NamedTuple):
@@ -32,6 +33,15 @@ class Want(NamedTuple):
 
     endpoint: int
     limit: int
+
+
+class MoveStep(NamedTuple):
+    """A step of moving what waits for URLs that were changed. ``more``: the next one may follow at once; ``begun``: the
+    old endpoints whose callbacks in hand should be given back, as a walk over them has just begun.
+    """
+
+    more: bool
+    begun: frozenset[int]
 
 
 class CallbackTaker(Protocol):
@@ -49,7 +59,10 @@ class CallbackTaker(Protocol):
 
 
 class CallbackStore(Protocol):
-    """What the house remembers of callbacks and endpoints. ``account_id`` None: the operator, who may see all."""
+    """What the house remembers of callbacks and endpoints. ``account_id`` None: the operator, who may see all.
+
+    ``audit``: kept with what it tells of, in the same transaction; not where nothing was done.
+    """
 
     # --- the sender ------------------------------------------------------------------------------------------------
 
@@ -93,7 +106,7 @@ class CallbackStore(Protocol):
     async def fetch_endpoint_stats(self, endpoint: int, now: int) -> EndpointStats:
         """What waits for it; counts as far as 100 000."""
 
-    def create_endpoint(self, new: NewEndpoint) -> "Future[Endpoint | None]":
+    def create_endpoint(self, new: NewEndpoint, audit: AuditEntry | None = None) -> "Future[Endpoint | None]":
         """Make an endpoint, or give an implicit one its name and settings. None: the name is taken in this account, or
         the origin has a name already.
         """
@@ -112,25 +125,36 @@ class CallbackStore(Protocol):
         """
 
     def set_endpoint(
-        self, account_id: str | None, endpoint: int, changes: Mapping[str, object], now: int
+        self,
+        account_id: str | None,
+        endpoint: int,
+        changes: Mapping[str, object],
+        now: int,
+        audit: AuditEntry | None = None,
     ) -> "Future[Endpoint | None]":
         """Change settings: ``name``, ``url``, ``profile``, ``concurrency``, ``rate``, ``headers``, ``username``,
         ``password``, ``ca_pem``, ``client_cert_pem``, ``client_key_pem``, ``allow_callbacks_to``. None: none
         such.
         """
 
-    def disable_endpoint(self, account_id: str | None, endpoint: int, why: str, now: int) -> "Future[Endpoint | None]":
+    def disable_endpoint(
+        self, account_id: str | None, endpoint: int, why: str, now: int, audit: AuditEntry | None = None
+    ) -> "Future[Endpoint | None]":
         """Post nothing there from now on; what is to be told waits. ``why``: ``core.endpoint.DisabledWhy``."""
 
-    def enable_endpoint(self, account_id: str | None, endpoint: int, now: int) -> "Future[Endpoint | None]":
+    def enable_endpoint(
+        self, account_id: str | None, endpoint: int, now: int, audit: AuditEntry | None = None
+    ) -> "Future[Endpoint | None]":
         """Post there again, the breaker closed; what waited is due by its schedule, most of it at once."""
 
     def rotate_endpoint_secret(
-        self, account_id: str | None, endpoint: int, secret: str, now: int
+        self, account_id: str | None, endpoint: int, secret: str, now: int, audit: AuditEntry | None = None
     ) -> "Future[Endpoint | None]":
         """Sign with ``secret``; the one before (its own or the account's) signs beside it for a day (P18)."""
 
-    async def rotate_callback_secret(self, name: str, secret: str, now: int) -> Account | None:
+    async def rotate_callback_secret(
+        self, name: str, secret: str, now: int, audit: AuditEntry | None = None
+    ) -> Account | None:
         """The same for an account's, by the account's name."""
 
     async def list_operator_events(
@@ -143,13 +167,20 @@ class CallbackStore(Protocol):
     async def list_callbacks(self, filter: CallbackFilter, limit: int, before: int | None = None) -> CallbackPage:
         """A page of callbacks, newest first, those with a lower id than ``before``."""
 
+    async def list_tries(self, account_id: str, limit: int) -> list[CallbackTry]:
+        """The latest tries of an account's callbacks, newest first, among the last 20 000 tries and callbacks of all
+        accounts.
+        """
+
     async def fetch_callback(self, account_id: str | None, callback: int) -> tuple[CallbackView, list[Attempt]] | None:
         """One callback with its attempts, oldest first."""
 
-    def resend_callback(self, account_id: str | None, callback: int, now: int) -> "Future[bool | None]":
+    def resend_callback(
+        self, account_id: str | None, callback: int, now: int, audit: AuditEntry | None = None
+    ) -> "Future[bool | None]":
         """Make it due now, its schedule from the beginning. False: it is being posted now; None: no such callback."""
 
-    def start_replay(self, new: NewReplay) -> "Future[Replay]":
+    def start_replay(self, new: NewReplay, audit: AuditEntry | None = None) -> "Future[Replay]":
         """Begin to make callbacks due again, each once, its schedule from the beginning; see ``step_replays``."""
 
     async def fetch_replay(self, account_id: str | None, replay: int) -> Replay | None:
@@ -158,13 +189,21 @@ class CallbackStore(Protocol):
     async def list_replays(self, account_id: str | None, limit: int) -> list[Replay]:
         """Replays, newest first."""
 
-    def cancel_replay(self, account_id: str | None, replay: int) -> "Future[Replay | None]":
+    def cancel_replay(
+        self, account_id: str | None, replay: int, audit: AuditEntry | None = None
+    ) -> "Future[Replay | None]":
         """Stop a replay; what it made due already stays due. None: no such replay."""
 
     async def step_replays(self, now: int) -> int:
         """Make the next step of every running replay that is due for one; returns how many callbacks became due.
 
         A step is one transaction of at most 1000 callbacks, so that a crash repeats nothing and leaves nothing out.
+        """
+
+    async def step_moves(self, now: int) -> MoveStep:
+        """An account's ``callback_url`` became another: what waits for the old one goes to the new one from its next
+        try on, what is claimed at once, the rest in steps of one transaction each of at most 1000 callbacks. With no
+        URL any more they are given up with the reason in words. One whose batch named a URL stays.
         """
 
     # --- reconciliation --------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from kvitto.core.users import AuditEntry, Session, User
+from kvitto.store.audited import kept
 from kvitto.store.commits import Verb
 from kvitto.store.verbs import lookup, tallies, tokens, users
 from kvitto.store.verbs.lookup import Found, FullMessage, Look, Row
@@ -87,9 +88,9 @@ class Office:
         found: list[User] = await self._read(users.users_of, account_id)
         return found
 
-    def add_link(self, link: Link) -> "Future[None]":
+    def add_link(self, link: Link, audit: AuditEntry | None = None) -> "Future[None]":
         """Keep a one-time link; an older one of the same user is void."""
-        return self._put(_ADD_LINK, link)
+        return self._put(*kept(_ADD_LINK, link, audit, always=True))
 
     def use_link(self, link_hash: str, now: int) -> "Future[User | None]":
         """Use a link up; None when it is unknown, used or over."""
@@ -122,8 +123,8 @@ class Office:
         return found
 
     def record_audit(self, entry: AuditEntry) -> "Future[None]":
-        """Keep what was changed by a verb that takes no entry itself. Asked for in the same turn of the loop as that
-        verb, it shares its transaction.
+        """Keep what was changed by a verb that takes no entry itself (a batch sent or cancelled by the desk), or what
+        changes nothing here. Asked for in the same turn of the loop as that verb, it mostly shares its transaction.
         """
         return self._put(_AUDIT, entry)
 

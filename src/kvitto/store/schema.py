@@ -62,6 +62,7 @@ __all__ = [
     "token",
     "unread",
     "user_session",
+    "webhook_move",
 ]
 
 metadata: Final = MetaData()
@@ -106,7 +107,24 @@ account = Table(
     ),
     Column("old_callback_secret", Text, comment="sealed; signs too until old_secret_until (P18)"),
     Column("old_secret_until", BigInteger),
+    Column("callback_statuses", Text, nullable=False, comment="JSON list of the statuses that are told; empty: all"),
+    Column("incoming_url", Text, comment="where incoming messages are to go; nothing is posted there yet"),
 )
+
+webhook_move = Table(
+    "webhook_move",
+    metadata,
+    Column("endpoint", BigInteger, primary_key=True, comment="where the account's callbacks went: its number"),
+    Column("url", Text, primary_key=True, comment="the account's callback_url as it was"),
+    Column("account_id", Id, nullable=False),
+    Column("created_at", BigInteger, nullable=False, comment="when the account's callback_url last became another"),
+    Column("after_at", BigInteger, nullable=False, comment="with after_id: how far the walk over what is due has come"),
+    Column("after_id", BigInteger, nullable=False),
+    Column("found", BigInteger, nullable=False, comment="callbacks that this walk has moved, or found in hand"),
+    Column("next_at", BigInteger, nullable=False, comment="when its next step may be made"),
+    sqlite_with_rowid=False,
+)
+"""Callback URLs of accounts that were changed, as long as callbacks to them may wait (kvitto.store.verbs.moves)."""
 
 token = Table(
     "token",

@@ -9,12 +9,14 @@ from typing import Any, Final, TypeVar
 
 from kvitto.core.endpoint import Endpoint, EndpointHealth, EndpointStats, NewEndpoint, OperatorEvent
 from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult, FrozenAnswer
-from kvitto.core.record import CallbackFilter, CallbackPage, CallbackView, EventPage, NewReplay, Replay
+from kvitto.core.record import CallbackFilter, CallbackPage, CallbackTry, CallbackView, EventPage, NewReplay, Replay
+from kvitto.core.users import AuditEntry
 from kvitto.store.api import AdmissionRefused
-from kvitto.store.callbackapi import CallbackTaker, EndpointDue, Want
+from kvitto.store.audited import kept
+from kvitto.store.callbackapi import CallbackTaker, EndpointDue, MoveStep, Want
 from kvitto.store.commits import Commits, Verb
 from kvitto.store.sealing import Seal
-from kvitto.store.verbs import callbacks, endpoints, once, record, replays
+from kvitto.store.verbs import callbacks, endpoints, moves, once, record, replays, tries
 from kvitto.store.verbs.reconciliation import events_after
 
 __all__ = ["SqlCallbacks", "mapped"]
@@ -35,6 +37,7 @@ _RESEND: Final = Verb("resend_callback", 57, record.resend_callbacks)
 _START_REPLAY: Final = Verb("start_replay", 58, replays.start_replays)
 _CANCEL_REPLAY: Final = Verb("cancel_replay", 59, replays.cancel_replays)
 _STEP: Final = Verb("step_replays", 59, replays.step_replays)
+_MOVE: Final = Verb("step_moves", 60, moves.step_moves)
 _CLAIM: Final = Verb("claim_callbacks", 61, callbacks.claim_callbacks)
 
 
@@ -113,10 +116,10 @@ class SqlCallbacks:
         """See ``CallbackStore.fetch_endpoint_stats``."""
         return await self._read(endpoints.endpoint_stats, endpoint, now)
 
-    def create_endpoint(self, new: NewEndpoint) -> "asyncio.Future[Endpoint | None]":
+    def create_endpoint(self, new: NewEndpoint, audit: AuditEntry | None = None) -> "asyncio.Future[Endpoint | None]":
         """See ``CallbackStore.create_endpoint``; secrets are sealed here."""
         sealed = new._replace(settings=self._sealed(new.settings))
-        return mapped(self.commits.put(_CREATE, sealed), self._endpoint)
+        return mapped(self.commits.put(*kept(_CREATE, sealed, audit)), self._endpoint)
 
     def create_once(
         self,
@@ -133,34 +136,44 @@ class SqlCallbacks:
         return self.commits.put(_CREATE_ONCE, creation)
 
     def set_endpoint(
-        self, account_id: str | None, endpoint: int, changes: Mapping[str, object], now: int
+        self,
+        account_id: str | None,
+        endpoint: int,
+        changes: Mapping[str, object],
+        now: int,
+        audit: AuditEntry | None = None,
     ) -> "asyncio.Future[Endpoint | None]":
         """See ``CallbackStore.set_endpoint``; secrets are sealed here."""
         change = endpoints.EndpointChange(account_id, endpoint, self._sealed(changes), now)
-        return mapped(self.commits.put(_CHANGE, change), self._endpoint)
+        return mapped(self.commits.put(*kept(_CHANGE, change, audit)), self._endpoint)
 
     def disable_endpoint(
-        self, account_id: str | None, endpoint: int, why: str, now: int
+        self, account_id: str | None, endpoint: int, why: str, now: int, audit: AuditEntry | None = None
     ) -> "asyncio.Future[Endpoint | None]":
         """See ``CallbackStore.disable_endpoint``."""
         switch = endpoints.EndpointSwitch(account_id, endpoint, why, now)
-        return mapped(self.commits.put(_SWITCH, switch), self._endpoint)
+        return mapped(self.commits.put(*kept(_SWITCH, switch, audit)), self._endpoint)
 
-    def enable_endpoint(self, account_id: str | None, endpoint: int, now: int) -> "asyncio.Future[Endpoint | None]":
+    def enable_endpoint(
+        self, account_id: str | None, endpoint: int, now: int, audit: AuditEntry | None = None
+    ) -> "asyncio.Future[Endpoint | None]":
         """See ``CallbackStore.enable_endpoint``."""
         switch = endpoints.EndpointSwitch(account_id, endpoint, None, now)
-        return mapped(self.commits.put(_SWITCH, switch), self._endpoint)
+        return mapped(self.commits.put(*kept(_SWITCH, switch, audit)), self._endpoint)
 
     def rotate_endpoint_secret(
-        self, account_id: str | None, endpoint: int, secret: str, now: int
+        self, account_id: str | None, endpoint: int, secret: str, now: int, audit: AuditEntry | None = None
     ) -> "asyncio.Future[Endpoint | None]":
         """See ``CallbackStore.rotate_endpoint_secret``; the secret is sealed here."""
         rotation = endpoints.EndpointRotation(account_id, endpoint, self._seal.seal(secret), now)
-        return mapped(self.commits.put(_ROTATE, rotation), self._endpoint)
+        return mapped(self.commits.put(*kept(_ROTATE, rotation, audit)), self._endpoint)
 
-    async def rotate_callback_secret(self, name: str, secret: str, now: int) -> Account | None:
+    async def rotate_callback_secret(
+        self, name: str, secret: str, now: int, audit: AuditEntry | None = None
+    ) -> Account | None:
         """See ``CallbackStore.rotate_callback_secret``; the secret is sealed here."""
-        if not await self.commits.put(_ROTATE_ACCOUNT, endpoints.AccountRotation(name, self._seal.seal(secret), now)):
+        rotation = endpoints.AccountRotation(name, self._seal.seal(secret), now)
+        if not await self.commits.put(*kept(_ROTATE_ACCOUNT, rotation, audit)):
             return None
         found = await self.find_account(name=name)
         return None if found is None else found[0]
@@ -181,17 +194,23 @@ class SqlCallbacks:
         """See ``CallbackStore.list_callbacks``."""
         return await self._read(record.callback_page, filter, limit, before)
 
+    async def list_tries(self, account_id: str, limit: int) -> list[CallbackTry]:
+        """See ``CallbackStore.list_tries``."""
+        return await self._read(tries.latest_tries, account_id, limit)
+
     async def fetch_callback(self, account_id: str | None, callback: int) -> tuple[CallbackView, list[Attempt]] | None:
         """See ``CallbackStore.fetch_callback``."""
         return await self._read(record.show_callback, account_id, callback)
 
-    def resend_callback(self, account_id: str | None, callback: int, now: int) -> "asyncio.Future[bool | None]":
+    def resend_callback(
+        self, account_id: str | None, callback: int, now: int, audit: AuditEntry | None = None
+    ) -> "asyncio.Future[bool | None]":
         """See ``CallbackStore.resend_callback``."""
-        return self.commits.put(_RESEND, record.Resend(account_id, callback, now))
+        return self.commits.put(*kept(_RESEND, record.Resend(account_id, callback, now), audit))
 
-    def start_replay(self, new: NewReplay) -> "asyncio.Future[Replay]":
+    def start_replay(self, new: NewReplay, audit: AuditEntry | None = None) -> "asyncio.Future[Replay]":
         """See ``CallbackStore.start_replay``."""
-        return self.commits.put(_START_REPLAY, new)
+        return self.commits.put(*kept(_START_REPLAY, new, audit))
 
     async def fetch_replay(self, account_id: str | None, replay: int) -> Replay | None:
         """See ``CallbackStore.fetch_replay``."""
@@ -201,9 +220,11 @@ class SqlCallbacks:
         """See ``CallbackStore.list_replays``."""
         return await self._read(replays.replay_rows, account_id, limit)
 
-    def cancel_replay(self, account_id: str | None, replay: int) -> "asyncio.Future[Replay | None]":
+    def cancel_replay(
+        self, account_id: str | None, replay: int, audit: AuditEntry | None = None
+    ) -> "asyncio.Future[Replay | None]":
         """See ``CallbackStore.cancel_replay``."""
-        return self.commits.put(_CANCEL_REPLAY, replays.Cancellation(account_id, replay))
+        return self.commits.put(*kept(_CANCEL_REPLAY, replays.Cancellation(account_id, replay), audit))
 
     async def step_replays(self, now: int) -> int:
         """See ``CallbackStore.step_replays``."""
@@ -211,6 +232,13 @@ class SqlCallbacks:
             return 0
         made: int = await self.commits.put(_STEP, replays.Step(now), 1000)
         return made
+
+    async def step_moves(self, now: int) -> MoveStep:
+        """See ``CallbackStore.step_moves``."""
+        if not await self._read(moves.is_move_due, now):
+            return MoveStep(more=False, begun=frozenset())
+        step: MoveStep = await self.commits.put(_MOVE, now, moves.LOOKED_AT_PER_STEP)
+        return step
 
     # --- reconciliation --------------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ from kvitto.core.model import (
 )
 from kvitto.core.receipt import LinkRules
 from kvitto.core.status import Reason, Status, StatusError
+from kvitto.core.users import AuditEntry
 from kvitto.store import schema as t
 from kvitto.store.api import (
     ORPHANS,
@@ -58,6 +59,7 @@ from kvitto.store.api import (
     SubmitFate,
     TraceEntry,
 )
+from kvitto.store.audited import kept
 from kvitto.store.commits import Commits, Database, Done, Scope, Verb, WriteTx
 from kvitto.store.office import Office
 from kvitto.store.sealing import Seal
@@ -297,11 +299,14 @@ class SqlStore(SqlCallbacks):
         sealed = _replace_secret(new.account, self._seal.seal(new.account.callback_secret))
         return self.commits.put(_CREATE_ACCOUNT, new._replace(account=sealed))
 
-    def set_account(self, name: str, changes: dict[str, object]) -> "asyncio.Future[Account | None]":
+    def set_account(
+        self, name: str, changes: dict[str, object], audit: AuditEntry | None = None
+    ) -> "asyncio.Future[Account | None]":
         """See ``Store.set_account``."""
         if isinstance(changes.get("callback_secret"), str):
             changes = {**changes, "callback_secret": self._seal.seal(str(changes["callback_secret"]))}
-        done = self.commits.put(_SET_ACCOUNT, accounts.AccountChange(name, changes, self._clock.now()))
+        change = accounts.AccountChange(name, changes, self._clock.now())
+        done = self.commits.put(*kept(_SET_ACCOUNT, change, audit))
         return mapped(done, lambda row: None if row is None else accounts.read_account(row, self._seal.unseal))
 
     def delete_account(self, name: str) -> "asyncio.Future[bool]":
@@ -428,10 +433,17 @@ class SqlStore(SqlCallbacks):
         return await self._read(orphans.stored_receipt, receipt_id)
 
     def assign_receipt(
-        self, receipt_id: int, message_id: str, part_no: int | None, now: int, *, status: Status | None = None
+        self,
+        receipt_id: int,
+        message_id: str,
+        part_no: int | None,
+        now: int,
+        *,
+        status: Status | None = None,
+        audit: AuditEntry | None = None,
     ) -> "asyncio.Future[Assigned]":
         """See ``Store.assign_receipt``."""
-        return self.commits.put(_ASSIGN, orphans.Assignment(receipt_id, message_id, part_no, now, status))
+        return self.commits.put(*kept(_ASSIGN, orphans.Assignment(receipt_id, message_id, part_no, now, status), audit))
 
     def record_link_states(self, states: Sequence[LinkState]) -> "asyncio.Future[None]":
         """See ``Store.record_link_states``."""
@@ -461,13 +473,15 @@ class SqlStore(SqlCallbacks):
         claim = querying.QueryClaim(link, before_at, before_at - rules.dlr_grace_s * 1000, now, limit)
         return self.commits.put(_QUERY, claim, limit)
 
-    def resend_in_doubt(self, keys: Sequence[PartKey], now: int) -> "asyncio.Future[int]":
+    def resend_in_doubt(
+        self, keys: Sequence[PartKey], now: int, audit: AuditEntry | None = None
+    ) -> "asyncio.Future[int]":
         """See ``Store.resend_in_doubt``."""
-        return self.commits.put(_DOUBTS, dispatch.DoubtVerdict(keys, True, now), len(keys))
+        return self.commits.put(*kept(_DOUBTS, dispatch.DoubtVerdict(keys, True, now), audit), len(keys))
 
-    def end_in_doubt(self, keys: Sequence[PartKey], now: int) -> "asyncio.Future[int]":
+    def end_in_doubt(self, keys: Sequence[PartKey], now: int, audit: AuditEntry | None = None) -> "asyncio.Future[int]":
         """See ``Store.end_in_doubt``."""
-        return self.commits.put(_DOUBTS, dispatch.DoubtVerdict(keys, False, now), len(keys))
+        return self.commits.put(*kept(_DOUBTS, dispatch.DoubtVerdict(keys, False, now), audit), len(keys))
 
     def set_groups(self, groups: Mapping[str, str]) -> None:
         """See ``Store.set_groups``."""

@@ -6,6 +6,8 @@ Who may come has been asked before (``kvitto.dashboard.routes``). Next: ``overvi
 from kvitto.dashboard.views import (
     batches,
     callbacks,
+    doubts,
+    endpoints,
     links,
     messages,
     overview,
@@ -15,11 +17,14 @@ from kvitto.dashboard.views import (
     settings,
     static,
     trial,
+    webhook,
 )
 
 __all__ = [
     "batches",
     "callbacks",
+    "doubts",
+    "endpoints",
     "links",
     "messages",
     "overview",
@@ -29,4 +34,5 @@ __all__ = [
     "settings",
     "static",
     "trial",
+    "webhook",
 ]

@@ -53,9 +53,8 @@ async def assign(desktop: Desktop, visit: Visit) -> Answer:
     if part and not (part.isdecimal() and len(part) < 4):
         return await _page(desktop, visit, 400, problem="A part is a number from 1.")
     status = Status(word) if word in set(Status) else None
-    kept = desktop.tools.office.record_audit(desktop.entry(visit, "receipt.assign", number, f"to {message_id[:26]}"))
-    done = await desktop.tools.assign(int(number), message_id[:26], int(part) if part else None, status)
-    await kept
+    entry = desktop.entry(visit, "receipt.assign", number, f"to {message_id[:26]}")
+    done = await desktop.tools.assign(int(number), message_id[:26], int(part) if part else None, status, entry)
     if done.problem:
         return await _page(desktop, visit, 409, problem=_PROBLEMS.get(done.problem, done.problem))
     return redirect(desktop.url(f"/receipts?assigned={done.message_id}"))

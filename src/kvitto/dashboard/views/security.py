@@ -146,8 +146,7 @@ async def make_user_link(desktop: Desktop, visit: Visit) -> Answer:
     """A new one-time link, for who has lost the password."""
     user = await _theirs(desktop, visit)
     entry = desktop.entry(visit, "user.link", user.name)._replace(account_id=user.account_id)
-    await desktop.tools.office.record_audit(entry)
-    secret = await make_link(desktop.tools.office, user.id, desktop.tools.clock.now())
+    secret = await make_link(desktop.tools.office, user.id, desktop.tools.clock.now(), entry)
     return await _page(desktop, visit, link=(user.name, secret))
 
 

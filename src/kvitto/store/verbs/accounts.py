@@ -7,10 +7,12 @@ import msgspec
 from sqlalchemy import bindparam, delete, func, insert, literal, select, update
 
 from kvitto.core.model import Account
+from kvitto.core.status import Status
 from kvitto.store import schema as t
 from kvitto.store.api import NewAccount
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
+from kvitto.store.verbs.moves import begin_move
 
 __all__ = [
     "SETTABLE",
@@ -64,7 +66,7 @@ class TokenChange(NamedTuple):
     now: int
 
 
-_LISTS: Final = ("allow_callbacks_to", "allowed_senders", "blocked_numbers")
+_LISTS: Final = ("allow_callbacks_to", "allowed_senders", "blocked_numbers", "callback_statuses")
 _COLUMNS: Final = (
     "id",
     "name",
@@ -74,6 +76,7 @@ _COLUMNS: Final = (
     "callback_url",
     "callback_secret",
     *_LISTS,
+    "incoming_url",
     "default_from",
     "max_parts",
     "rate",
@@ -102,6 +105,7 @@ def read_account(row: Sequence[Any], unseal: Sealer) -> Account:
     values = dict(zip(_COLUMNS, row, strict=False))
     for name in _LISTS:
         values[name] = tuple(msgspec.json.decode(values[name]))
+    values["callback_statuses"] = tuple(Status(word) for word in values["callback_statuses"])
     values["disabled"] = bool(values["disabled"])
     values["final_only"] = bool(values["final_only"])
     if values["late_corrections"] is not None:
@@ -135,6 +139,8 @@ _ROW: Final[dict[str, Kind]] = {
     "late_corrections": Int,
     "ack": Str,
     "feed": Str,
+    "callback_statuses": Str,
+    "incoming_url": Str,
 }
 _BOOLEANS: Final = ("final_only", "late_corrections")
 
@@ -199,6 +205,8 @@ def _create(tx: Tx, new: NewAccount) -> bool:
         None if one.late_corrections is None else int(one.late_corrections),
         one.ack,
         one.feed,
+        msgspec.json.encode(one.callback_statuses).decode(),
+        one.incoming_url,
     )
     if not tx.run(_INSERT, [row]):
         return False
@@ -233,6 +241,9 @@ def _set(tx: Tx, change: AccountChange) -> list[Any] | None:
     for name, value in change.changes.items():
         stored = msgspec.json.encode(value).decode() if name in _LISTS else value
         tx.run(_SETTERS[name], of=change.name, value=stored)
+    old_url = rows[0][_COLUMNS.index("callback_url")]
+    if old_url is not None and change.changes.get("callback_url", old_url) != old_url:
+        begin_move(tx, rows[0][0], old_url, change.now)
     if "rate" in change.changes:
         _space_again(tx, rows[0][0], change.changes["rate"], change.now)
     row: list[Any] = tx.run(_BY_NAME, of=change.name)[0]

@@ -20,6 +20,7 @@ from kvitto.store.callbackapi import EndpointDue, Want
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx
 from kvitto.store.verbs.columns import KIND, REASON, STATUS, batch_key, read_error
+from kvitto.store.verbs.moves import redirected
 from kvitto.store.verbs.tallies import tally_callbacks
 from kvitto.store.verbs.telling import LEASE_MS, TELLS_FULL, TELLS_MESSAGE, count_ends
 from kvitto.store.verbs.texts import read_extra, read_own
@@ -187,7 +188,9 @@ def _claim(tx: Tx, scope: Scope, item: CallbackClaim) -> list[CallbackDue]:
     rows = [row for want in item.wants for row in tx.run(_DUE, endpoint=want.endpoint, now=item.now, n=want.limit)]
     if not rows:
         return []
-    rows = _whole_bundles(tx, rows, item.now)
+    rows = redirected(tx, scope, _whole_bundles(tx, rows, item.now), 5, 10, item.now)
+    if not rows:
+        return []
     tx.run(_LEASE, [(row[0], item.now + LEASE_MS) for row in rows], by=scope.node)
     views, overtaken = _views(tx, [row[0] for row in rows if row[3] == TELLS_MESSAGE])
     reports = _reports(tx, {row[2]: row[3] == TELLS_FULL for row in rows if row[3] != TELLS_MESSAGE})

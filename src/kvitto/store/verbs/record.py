@@ -15,6 +15,7 @@ from kvitto.core.record import CallbackFilter, CallbackPage, CallbackView
 from kvitto.store import schema as t
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx
+from kvitto.store.verbs.moves import follow_account
 
 __all__ = [
     "LOOKED_AT",
@@ -251,11 +252,16 @@ def keep_last_attempts(tx: Tx, ids: Sequence[int]) -> None:
 
 
 def make_due(tx: Tx, ids: Sequence[int], now: int) -> int:
-    """Make callbacks due that nobody is posting, their schedules from the beginning; returns how many."""
+    """Make callbacks due that nobody is posting, their schedules from the beginning; returns how many.
+
+    Those that went to their account's URL go to the one it has now.
+    """
     if not ids:
         return 0
     keep_last_attempts(tx, ids)
-    return len(tx.run(_AGAIN, [(one, now) for one in ids]))
+    due = [row[0] for row in tx.run(_AGAIN, [(one, now) for one in ids])]
+    follow_account(tx, due)
+    return len(due)
 
 
 def resend_callbacks(tx: Tx, scope: Scope, items: Sequence[Resend]) -> list[bool | None]:

@@ -52,10 +52,25 @@ def upgrade() -> None:
         sa.Column("feed", sa.Text(), nullable=False),
         sa.Column("old_callback_secret", sa.Text(), nullable=True),
         sa.Column("old_secret_until", sa.BigInteger(), nullable=True),
+        sa.Column("callback_statuses", sa.Text(), nullable=False),
+        sa.Column("incoming_url", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
         sa.UniqueConstraint("service_plan_id"),
         sa.UniqueConstraint("username"),
+    )
+    op.create_table(
+        "webhook_move",
+        sa.Column("endpoint", sa.BigInteger(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("after_at", sa.BigInteger(), nullable=False),
+        sa.Column("after_id", sa.BigInteger(), nullable=False),
+        sa.Column("found", sa.BigInteger(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("endpoint", "url"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "batch",
