@@ -1,5 +1,7 @@
 """An account's callback URL becomes another: what waits for the old one is told at the new one (docs/callbacks.md)."""
 
+from typing import Any
+
 import pytest
 
 from kvitto.core.endpoint import endpoint_number
@@ -94,7 +96,7 @@ async def test_a_batchs_own_url_stays_also_where_it_is_the_accounts_old_one(hous
 async def test_a_further_text_of_a_request_stays_at_its_own_url_or_follows_the_account(house: House):
     await with_url(house, OLD)
     plan = house.plan(2, aborts={0: Reason.NO_ROUTE, 1: Reason.NO_ROUTE}, callback_url="https://first.example/")
-    rest = (None, None, plan.batch.expire_at, {}, Feed.OTHER, None)
+    rest: Any = (None, None, plan.batch.expire_at, {}, Feed.OTHER, None)
     owns = [Own("Me", Content(text="x"), Notify.FINAL, url, *rest) for url in (None, OLD)]
     messages = [one._replace(own=own) for one, own in zip(plan.messages, owns, strict=True)]
     await house.store.accept_batch(plan._replace(messages=messages, apart=True))

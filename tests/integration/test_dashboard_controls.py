@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ async def account(office: Office):
     return (await office.house.store.find_account(id=office.own.id))[0]
 
 
-async def ended(office: Office, url: str | None = None) -> CallbackResult:
+async def ended(office: Office, url: str | None = None) -> Any:
     """A message that has ended, its callback due."""
     await office.house.send(1, aborts={0: Reason.NO_ROUTE}, callback_url=url)
     (due,) = await office.house.callbacks()

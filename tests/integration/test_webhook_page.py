@@ -140,7 +140,8 @@ def test_n10_12_saved_tested_told_and_moved_to_another_url(server: ServerProcess
         refused = [one.json for one in old.received if one.status == 429]
         assert moved.json in refused or refused[0]["status"] == "Dispatched", "the same report, at its next try"
 
-        rows = until(lambda: [*found] if ">200<" in (found := rows_of(browser.get(PAGE)))[0] else None)
+        until(lambda: ">200<" in rows_of(browser.get(PAGE))[0])
+        rows = rows_of(browser.get(PAGE))
         assert len(rows) >= 2
         assert all(number in row for row in rows)
         assert ">429<" in rows[-1]

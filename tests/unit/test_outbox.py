@@ -482,13 +482,18 @@ async def test_what_waits_in_hand_goes_back_when_its_accounts_url_becomes_anothe
     assert bench.client.bodies() == [b"{1}", b"{3}"]
 
 
-async def test_a_long_move_lets_others_be_claimed_between_its_steps(clock):
+async def test_a_long_move_lets_others_be_claimed_between_its_steps(clock, monkeypatch):
     bench = Bench(clock, stop_s=0.01)
     bench.store.moves = [MoveStep(more=True, begun=frozenset())] * 25
     bench.store.pending, bench.store.next_at = [due(1)], clock.now()
     left: list[int] = []
     claim = bench.store.claim_callbacks
-    bench.store.claim_callbacks = lambda now, wants: left.append(len(bench.store.moves)) or claim(now, wants)
+
+    def counted(now: int, wants: Any) -> Any:
+        left.append(len(bench.store.moves))
+        return claim(now, wants)
+
+    monkeypatch.setattr(bench.store, "claim_callbacks", counted)
     bench.outbox.start()
     await eventually(lambda: bench.client.started)
     await bench.outbox.stop()
