@@ -328,11 +328,12 @@ async def test_a_callback_held_for_longer_than_its_message_was_kept_is_given_up_
     assert rows == [("given_up", "not told: its message is not kept any more", None)]
 
 
-async def test_changes_that_a_batch_asked_for_are_read_here_though_nobody_is_called(house: House):
+async def test_changes_are_read_here_though_nobody_is_called(house: House):
     (message,) = await house.dispatch(notify=Notify.CHANGES, callback_url=None)
     (quiet,) = await house.dispatch(notify=Notify.FINAL)
-    page = await events(house, "", 10, 1)
-    assert [(one.view.id, one.view.status) for one in page.events] == [(message, Status.DISPATCHED)]
+    page = await events(house, "", 10, 2)
+    told = [(one.view.id, one.view.status) for one in page.events]
+    assert told == [(message, Status.DISPATCHED), (quiet, Status.DISPATCHED)]
     await house.receipt_for(quiet)
     page = await events(house, page.cursor, 10, 1)
     assert [(one.view.id, one.view.status) for one in page.events] == [(quiet, Status.DELIVERED)]
@@ -344,9 +345,10 @@ async def test_every_end_is_read_here_whatever_its_batch_asked_for(house: House,
     await house.store.accept_batch(new)
     (delivered,) = await house.dispatch(notify=notify)
     await house.receipt_for(delivered)
-    page = await events(house, "", 10, 2)
+    page = await events(house, "", 10, 3)
     assert [(one.view.id, one.view.status) for one in page.events] == [
         (aborted.id, Status.ABORTED),
+        (delivered, Status.DISPATCHED),
         (delivered, Status.DELIVERED),
     ]
 

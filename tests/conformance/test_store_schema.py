@@ -274,6 +274,7 @@ BIG = {
     "parked_key",
     "feedback",
     "incoming",
+    "dispatched",
 }
 MAY_SCAN = {
     # Asked once, when an operator changes a rate or looks at the backlog: by a partial index, or not hot.

@@ -38,6 +38,7 @@ __all__ = [
     "audit",
     "batch",
     "callback",
+    "dispatched",
     "endpoint",
     "event",
     "feedback",
@@ -71,7 +72,7 @@ Id: Final[TypeEngine[str]] = Text().with_variant(Text(collation="C"), "postgresq
 """Ids compare octet by octet, so that a batch's messages are one range of the primary key."""
 
 _Serial: Final[TypeEngine[int]] = BigInteger().with_variant(Integer(), "sqlite")
-"""Numbers of ``event``, ``callback`` and ``receipt``: one rising series for the three (``Tx.new_ids``)."""
+"""Numbers of ``event``, ``dispatched``, ``callback``, ``receipt``: one rising series for the four (``Tx.new_ids``)."""
 
 serial: Final = Sequence("serial", metadata=metadata)
 """Where PostgreSQL draws them; on SQLite the tables themselves tell which is next."""
@@ -421,6 +422,30 @@ event = Table(
         postgresql_where=Column("tx").is_not(None),
     ),
 )
+
+dispatched = Table(
+    "dispatched",
+    metadata,
+    Column(
+        "seq", _Serial, primary_key=True, autoincrement=False, comment="of its last change; each has one of its own"
+    ),
+    Column("account_id", Id, nullable=False),
+    Column("at", BigInteger, nullable=False, comment="when the last of them was taken"),
+    Column("messages", Text, nullable=False, comment="their ids, a space between two"),
+    Column("earlier", Text, comment="JSON list: how long before at each was taken, ms; NULL: all at once"),
+    Column("seqs", Text, comment="JSON list; NULL: without a gap up to seq"),
+    Column("tx", BigInteger, comment="as in event"),
+    Index(
+        "dispatched_commit",
+        "tx",
+        "seq",
+        sqlite_where=Column("tx").is_not(None),
+        postgresql_where=Column("tx").is_not(None),
+    ),
+)
+"""Messages of one account that an SMSC took, all of one transaction in a row: to be told nowhere but where everything
+that changed is read (ADR 0020). One that is told, or had an error before, has an ``event`` instead.
+"""
 
 callback = Table(
     "callback",

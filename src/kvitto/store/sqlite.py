@@ -39,7 +39,10 @@ as so many calls (ADR 0012).
 
 _SIZE_FOR: Final = [next(size for size in SIZES if size >= count) for count in range(CHUNK + 1)]
 
-_HIGHEST: Final = "SELECT (SELECT max(seq) FROM event), (SELECT max(id) FROM callback), (SELECT max(id) FROM receipt)"
+_HIGHEST: Final = (
+    "SELECT (SELECT max(seq) FROM event), (SELECT max(id) FROM callback), (SELECT max(id) FROM receipt),"
+    " (SELECT max(seq) FROM dispatched)"
+)
 
 _TRANSIENT: Final = (
     "full",

@@ -29,8 +29,11 @@ from kvitto.store.verbs.unread import enter_given_up
 __all__ = [
     "CallbackClaim",
     "Release",
+    "change_columns",
+    "change_source",
     "claim_callbacks",
     "due_endpoints",
+    "read_change",
     "record_attempts",
     "release_callbacks",
     "take_back_callbacks",
@@ -114,20 +117,11 @@ _LEASE: Final = Statement(
     id=Int,
     until=Int,
 )
-_EVENTS: Final = Statement(
-    lambda r: select(
-        t.event.c.seq,
-        t.event.c.message_id,
-        t.event.c.account_id,
-        t.event.c.status,
-        t.event.c.reason,
-        t.event.c.at,
-        t.event.c.done_at,
-        t.event.c.error_source,
-        t.event.c.error_text,
-        t.event.c.error_net_type,
-        t.event.c.error_net_code,
-        t.event.c.error_command_status,
+
+
+def change_columns() -> tuple[Any, ...]:
+    """What ``read_change`` reads after a change's own twelve columns, from ``change_source``."""
+    return (
         t.message.c.recipient,
         t.message.c.parts,
         t.message.c.notes,
@@ -146,13 +140,35 @@ _EVENTS: Final = Statement(
         t.message.c.own,
         t.message.c.status,
         t.message.c.since_at,
+    )
+
+
+def change_source(source: Any, part_no: Any) -> Any:
+    """``source``, which has ``message``, with its batch and the part that the change is about."""
+    return source.join(t.batch, t.batch.c.id == batch_key(t.message.c.id)).outerjoin(
+        t.part, (t.part.c.message_id == t.message.c.id) & (t.part.c.part_no == part_no)
+    )
+
+
+_EVENTS: Final = Statement(
+    lambda r: select(
+        t.event.c.seq,
+        t.event.c.message_id,
+        t.event.c.account_id,
+        t.event.c.status,
+        t.event.c.reason,
+        t.event.c.at,
+        t.event.c.done_at,
+        t.event.c.error_source,
+        t.event.c.error_text,
+        t.event.c.error_net_type,
+        t.event.c.error_net_code,
+        t.event.c.error_command_status,
+        *change_columns(),
     ).select_from(
-        r.join(t.event, t.event.c.seq == r.c.seq)
-        .join(t.message, t.message.c.id == t.event.c.message_id)
-        .join(t.batch, t.batch.c.id == batch_key(t.message.c.id))
-        .outerjoin(
-            t.part,
-            (t.part.c.message_id == t.message.c.id) & (t.part.c.part_no == func.coalesce(t.event.c.part_no, 1)),
+        change_source(
+            r.join(t.event, t.event.c.seq == r.c.seq).join(t.message, t.message.c.id == t.event.c.message_id),
+            func.coalesce(t.event.c.part_no, 1),
         )
     ),
     seq=Int,
@@ -233,10 +249,11 @@ def _views(tx: Tx, seqs: Sequence[int]) -> tuple[dict[int, MessageView], set[int
         return {}, set()
     rows = tx.run(_EVENTS, [(seq,) for seq in seqs])
     overtaken = {row[0] for row in rows if STATUS[row[3]] not in FINAL and STATUS[row[28]] in FINAL}
-    return {row[0]: _view(row) for row in rows}, overtaken
+    return {row[0]: read_change(row) for row in rows}, overtaken
 
 
-def _view(row: Sequence[Any]) -> MessageView:
+def read_change(row: Sequence[Any]) -> MessageView:
+    """A change as it was: number, message, account, status, reason, two instants, error, and ``change_columns``."""
     reference, kind, max_parts, sender, extra = row[16], row[17], row[18], row[20], row[26]
     if row[27] is None:
         extra = read_extra(extra)

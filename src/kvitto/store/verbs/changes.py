@@ -7,6 +7,7 @@ to be told it leaves to ``telling``, what enters the one-time feed to ``unread``
 Must not know: why something changed. Next: ``telling`` beside this file, then ``dispatch``, ``receipts``, ``overdue``.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -35,6 +36,7 @@ from kvitto.store.verbs import telling, unread
 from kvitto.store.verbs.loading import Loaded
 from kvitto.store.verbs.tallies import tally_change
 from kvitto.store.verbs.telling import TELLS_MESSAGE, Telling, Told
+from kvitto.store.verbs.underway import Underway, write_underway
 
 __all__ = ["SET_STATES", "Changes"]
 
@@ -198,6 +200,8 @@ class Changes:
         self._firsts: dict[str, Message] = {}
         self._keen: frozenset[str] = frozenset()
         self._ended: dict[str, tuple[int, Told]] = {}
+        self._underway: list[Underway] = []
+        self._noted: set[str] = set()
 
     def apply(
         self, loaded: Loaded, event: Event, *, due_at: int | None = None, deadline_at: int | None = None
@@ -256,6 +260,11 @@ class Changes:
         """Keep what befell a part and left its message's status alone, for the story; nobody is called back."""
         view = loaded.view()._replace(status=part.status, reason=part.reason, since_at=part.since_at, error=part.error)
         self._events.append((loaded, _event_row(view), None, False))
+        self._noted.add(loaded.id)
+
+    def list_underway(self, found: Sequence[Underway]) -> None:
+        """Messages that got on their way, of which nothing else is to be written here."""
+        self._underway.extend(found)
 
     def _note_change(self, loaded: Loaded, *, late: bool) -> None:
         final = loaded.record.status in FINAL
@@ -263,8 +272,11 @@ class Changes:
         # Whether a late correction is shown, the dialect that tells it decides (docs/status.md 7).
         asked = (final and notify is Notify.FINAL) or notify is Notify.CHANGES or notify is Notify.ATTEMPTS
         tell = asked and loaded.callback_url is not None
-        # That the SMSC took it, and when, stands with its parts already; who asked to be told reads it here (ADR 0017).
-        if final or asked:
+        record = loaded.record
+        plain = record.reason is Reason.ACCEPTED and record.error == NO_ERROR and loaded.id not in self._noted
+        if plain and not asked:
+            self._underway.append((loaded.account_id, loaded.id, record.since_at))
+        else:
             view = loaded.view()
             self._events.append((loaded, _event_row(view), view if tell else None, Note.LATE in view.notes))
         if final and not late and notify in _PER_BATCH:
@@ -286,11 +298,10 @@ class Changes:
 
     def _note_attempt(self, loaded: Loaded, before: Message, at: int) -> None:
         """The SMSC says that an attempt failed and it goes on trying: told to those who asked for that."""
-        if before.reason is Reason.RETRYING_SMSC or loaded.notify is not Notify.ATTEMPTS:
-            return
-        if loaded.callback_url is not None:
+        if before.reason is not Reason.RETRYING_SMSC:
             view = loaded.view()._replace(since_at=at)
-            self._events.append((loaded, _event_row(view), view, False))
+            tell = loaded.notify is Notify.ATTEMPTS and loaded.callback_url is not None
+            self._events.append((loaded, _event_row(view), view if tell else None, False))
 
     def write(self) -> None:
         """Write everything that was collected."""
@@ -304,6 +315,8 @@ class Changes:
             self._write_messages()
         if self._firsts:
             self._write_firsts()
+        if self._underway:  # their numbers come first: what follows on their way may be in the same transaction
+            write_underway(tx, self._underway)
         if self._events:
             self._write_events()
         if self._ended:

@@ -391,6 +391,8 @@ def record_answers(tx: Tx, scope: Scope, items: Sequence[Answers]) -> list[list[
         known.append(found)
     for account_id, many in Counter(plain.values()).items():
         tally_dispatched(scope, account_id, many)
+    if dispatched:
+        changes.list_underway([(plain[one], one, at) for one, at in dispatched])
     changes.write()
     for statement, rows in ((_DISPATCH_PLAIN, dispatched), (_TAKE_LONE_PARTS, lone), (NAME_PARTS, named)):
         if rows:

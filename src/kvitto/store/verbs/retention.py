@@ -35,12 +35,13 @@ _DEFAULTS: Final = LinkRules()
 class Walks:
     """How far cleaning has come in each table: the last key looked at. Lost with the process, which does no harm."""
 
-    __slots__ = ("batch", "callback", "incoming", "receipt")
+    __slots__ = ("batch", "callback", "dispatched", "incoming", "receipt")
 
     def __init__(self) -> None:
         self.receipt = 0
         self.callback = 0
         self.incoming = 0
+        self.dispatched = 0
         self.batch = ""
 
 
@@ -66,6 +67,7 @@ def _step(tx: Tx, item: CleanStep) -> Cleaned:
         _clean_incoming(tx, item, keeps),
         _clean_callbacks(tx, item, keeps),
         _clean_batches(tx, item, keeps),
+        _clean_dispatched(tx, item, keeps),
     ]
     return Cleaned(sum(removed for removed, _ in steps), all(over for _, over in steps))
 
@@ -238,3 +240,35 @@ def _forget_messages(tx: Tx, first: str, last: str, room: int) -> int:
         for statement in (_FORGET_PARTS, _FORGET_EVENTS, _FORGET_MESSAGES):
             tx.run(statement, keys)
     return len(ids)
+
+
+# --- what got on its way ----------------------------------------------------------------------------------------------
+
+_DISPATCHED: Final = _walk(t.dispatched, "seq", "account_id", "at", "messages")
+_THERE: Final = Statement(lambda r: select(r.c.id).select_from(r.join(t.message, t.message.c.id == r.c.id)), id=Str)
+_FORGET_DISPATCHED: Final = _forget(t.dispatched.c.seq)
+
+
+def _clean_dispatched(tx: Tx, item: CleanStep, keeps: _Keeps) -> tuple[int, bool]:
+    """Rows whose messages are all gone, by whatever way they went."""
+    rows = tx.run(_DISPATCHED, after=item.walks.dispatched, n=item.limit)
+    young = keeps.youngest_batch()
+    old = [row for row in rows if row[2] < young]
+    looks, seen = item.limit * _LOOKS, 0
+    listed: dict[int, list[str]] = {}
+    for seq, account_id, at, messages in old:
+        if looks <= 0:
+            break
+        seen += 1
+        item.walks.dispatched = seq
+        if at < keeps.batches(account_id):
+            listed[seq] = messages.split(" ")
+            looks -= len(listed[seq])
+    there = {row[0] for row in tx.run(_THERE, [(one,) for ids in listed.values() for one in ids])} if listed else set()
+    gone = [(seq,) for seq, ids in listed.items() if there.isdisjoint(ids)]
+    if gone:
+        tx.run(_FORGET_DISPATCHED, gone)
+    over = seen == len(old) and len(old) < item.limit
+    if over:
+        item.walks.dispatched = 0
+    return len(gone), over

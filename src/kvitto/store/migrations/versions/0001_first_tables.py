@@ -260,6 +260,25 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'running'"),
     )
     op.create_table(
+        "dispatched",
+        sa.Column("seq", _SERIAL, autoincrement=False, nullable=False),
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("messages", sa.Text(), nullable=False),
+        sa.Column("earlier", sa.Text(), nullable=True),
+        sa.Column("seqs", sa.Text(), nullable=True),
+        sa.Column("tx", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("seq"),
+    )
+    op.create_index(
+        "dispatched_commit",
+        "dispatched",
+        ["tx", "seq"],
+        unique=False,
+        sqlite_where=sa.text("tx IS NOT NULL"),
+        postgresql_where=sa.text("tx IS NOT NULL"),
+    )
+    op.create_table(
         "event",
         sa.Column("seq", _SERIAL, autoincrement=False, nullable=False),
         sa.Column("account_id", _ID, nullable=False),
