@@ -42,6 +42,7 @@ class FeedDialect:
     callback_timeout_s = 1.0
     prefixes = ("/toy",)
     most_per_callback = 1
+    most_at_once = None
     pad = 0
 
     def __init__(self) -> None:

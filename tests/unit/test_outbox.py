@@ -53,6 +53,7 @@ class ScriptedDialect:
     callback_timeout_s = 7.0
     supersedes = False
     most_per_callback = 1
+    most_at_once = None
 
     def __init__(self) -> None:
         self.judged: list[tuple[int | None, float | None]] = []
@@ -96,9 +97,11 @@ class ScriptedClient:
     def __init__(self) -> None:
         self.open: list[tuple[PostRequest, Any]] = []
         self.started: list[PostRequest] = []
+        self.most_open = 0
 
     def start(self, request: PostRequest, on_done: Any) -> None:
         self.open.append((request, on_done))
+        self.most_open = max(self.most_open, len(self.open))
         self.started.append(request)
 
     def finish(self, body: bytes | None = None, result: PostResult | None = None) -> None:
@@ -194,12 +197,13 @@ class Bench:
         self.store = ScriptedStore()
         self.client = ScriptedClient()
         self.dialect = ScriptedDialect()
+        self.dialects: dict[str, Any] = {"test": self.dialect}
         self.accounts: dict[str, Account | None] = {"A": ACCOUNT, "B": ACCOUNT}
         self.lookups = 0
         self.outbox = Outbox(
             cast("Any", self.store),
             self.client,
-            {"test": cast("Any", self.dialect)},
+            self.dialects,
             self.look_up,
             clock,
             limits=OutboxLimits(**limits),

@@ -9,7 +9,7 @@ from kvitto.core.model import CallbackState
 from kvitto.dialects.base import RetryDecision
 from tests.support.rig import eventually
 from tests.support.scripted import settle
-from tests.unit.test_outbox import URL, Bench, due, make, on_the_way
+from tests.unit.test_outbox import URL, Bench, ScriptedDialect, due, make, on_the_way
 
 __all__ = ["make"]
 
@@ -208,6 +208,60 @@ async def test_p18_an_endpoints_own_secret_fields_and_credentials_go_with_its_po
     await bench.finish(None, PostResult(500, elapsed_ms=3))
     kept = dict(bench.store.results()[0].attempt.headers)
     assert (kept["Authorization"], kept["webhook-signature"], kept["X-Own"]) == ("(masked)", "(masked)", "1")
+
+
+async def test_a_dialect_that_wants_fewer_at_once_gets_fewer(make, clock):
+    bench = make()
+    bench.dialect.most_at_once = 10
+    await bench.take(*[due(n) for n in range(1, 31)])
+    assert len(bench.client.open) == 10
+    for _ in range(20):
+        await bench.finish()
+    assert len(bench.client.started) == 30
+    assert bench.client.most_open == 10, "success gives no more than is wanted"
+    assert {request.connections for request in bench.client.started} == {10}
+
+
+async def test_a_dialect_gets_no_more_at_once_than_the_house_lets(make, clock):
+    bench = make(per_endpoint=4)
+    bench.dialect.most_at_once = 10
+    await bench.take(*[due(n) for n in range(1, 31)])
+    assert len(bench.client.open) == 4
+
+
+async def test_an_endpoints_own_bound_wins_over_the_dialects(make, clock):
+    bench = make()
+    bench.dialect.most_at_once = 10
+    bench.store.book[NUMBER] = endpoint(clock, concurrency=12)
+    await looked(bench)
+    await bench.take(*[due(n) for n in range(1, 31)])
+    assert len(bench.client.open) == 12
+    bench.store.book[NUMBER] = endpoint(clock, rate=None)
+    clock.advance(1)
+    await looked(bench)
+    while len(bench.client.open) > 10:
+        await bench.finish()
+    await bench.finish()
+    assert len(bench.client.open) == 10, "without it the dialect's counts again"
+
+
+async def test_a_dialect_without_a_bound_shares_that_of_one_that_has_one(make, clock):
+    """An endpoint is spoken to in two dialects: the stricter one holds for both."""
+    bench = make()
+    stricter = ScriptedDialect()
+    stricter.most_at_once = 3
+    bench.dialects["strict"] = stricter
+    await bench.take(*[due(n) for n in range(1, 21)])
+    assert len(bench.client.open) == 16
+    await bench.take(due(21, dialect="strict"))
+    while len(bench.client.started) < 21:
+        await bench.finish()
+    await bench.take(*[due(n, dialect="strict") for n in range(22, 41)])
+    while len(bench.client.open) > 3:
+        await bench.finish()
+    started = len(bench.client.started)
+    await bench.finish()
+    assert (len(bench.client.open), len(bench.client.started)) == (3, started + 1)
 
 
 async def test_an_endpoints_rate_bounds_its_posts_a_second(make, clock):

@@ -63,6 +63,7 @@ class Lane:
         "_written",
         "account_id",
         "begun",
+        "bound",
         "caller",
         "delivered",
         "disabled_at",
@@ -100,6 +101,7 @@ class Lane:
         self.waiting: deque[Job] = deque()
         self.in_flight = 0
         self.limit = self.most = per_endpoint
+        self.bound = per_endpoint  # of posts at once, where it has none of its own: the least that is asked for
         self.listed = False  # in the round of those that may start a post
         self.settling = False  # the rest of what was spilled is being claimed
         self.spilled = False  # some of it waits in the outbox
@@ -131,9 +133,8 @@ class Lane:
     def set(self, endpoint: Endpoint, per_endpoint: int) -> None:
         """Use these settings from now on."""
         self.settings = endpoint
-        most = endpoint.concurrency or per_endpoint
-        self.limit = max(1, min(most, self.limit + max(0, most - self.most)))
-        self.most = most
+        self.bound = min(self.bound, per_endpoint)
+        self._allow(endpoint.concurrency or self.bound)
         self.gap_s = 1 / endpoint.rate if endpoint.rate else 0.0
         self.standard = endpoint.profile is Profile.STANDARD
         fields = [(name, value) for name, value in endpoint.headers if name.lower() not in RESERVED]
@@ -146,6 +147,18 @@ class Lane:
         if any(one is not None for one in own):
             self.tls = EndpointTls(ca_pem=own[0], client_cert_pem=own[1], client_key_pem=own[2])
         self.caller = None
+
+    def bound_by(self, most: int) -> None:
+        """A dialect that is spoken here wants no more posts at once than so many; the endpoint's own bound wins."""
+        if most < self.bound:
+            self.bound = most
+            if self.settings is None or self.settings.concurrency is None:
+                self._allow(most)
+
+    def _allow(self, most: int) -> None:
+        """So many at once; what a 429 has taken from that stays taken."""
+        self.limit = max(1, min(most, self.limit + max(0, most - self.most)))
+        self.most = most
 
     def resume_as(self, endpoint: Endpoint) -> None:
         """Stand as it was when another process, or this one before its end, last wrote that down."""

@@ -340,6 +340,8 @@ class Outbox:
         job.dialect = dialect
         job.account = account
         job.url = due.url
+        if dialect.most_at_once is not None and dialect.most_at_once < lane.bound:
+            lane.bound_by(dialect.most_at_once)
         job.policy = lane.policy(caller)
         job.tls = lane.tls
         job.connections = lane.most

@@ -143,6 +143,12 @@ class Dialect(Protocol):
         """How many messages' reports one callback may carry; 1 where a callback is one report."""
 
     @property
+    def most_at_once(self) -> int | None:
+        """How many callbacks may be on their way to one endpoint at a time, where it has no bound of its own; None: as
+        many as the house lets.
+        """
+
+    @property
     def supersedes(self) -> bool:
         """Whether a change on the way that is still untold is dropped once its message has ended."""
 

@@ -364,7 +364,7 @@ class Callbacks(Section):
     allow_private: bool = False
     """Post to private and loopback addresses too; an account's list, `allow_callbacks_to`, opens these and others."""
     concurrency_per_endpoint: Annotated[int, Field(ge=1, le=1000)] = 16
-    """Requests to one endpoint at a time (number)."""
+    """Requests to one endpoint at a time (number), where it has no bound of its own; 9bits wants no more than 10."""
     max_connections: Positive = 512
     """Connections to all endpoints together (number)."""
     connect_s: Seconds = 5.0

@@ -82,6 +82,7 @@ class InfobipDialect:
     name = NAME
     callback_timeout_s = callbacks.TIMEOUT_S
     most_per_callback = callbacks.MOST_PER_CALL
+    most_at_once = None
     supersedes = False
 
     def __init__(

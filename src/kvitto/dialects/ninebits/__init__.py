@@ -53,6 +53,7 @@ class NinebitsDialect:
     routes: Sequence[Route] = ROUTES
     prefixes: Sequence[str] = _PREFIXES
     most_per_callback = 1
+    most_at_once = callbacks.MOST_AT_ONCE
     supersedes = True
 
     def credentials(self, call: Call) -> Credentials | None:

@@ -17,10 +17,13 @@ from kvitto.dialects.ninebits.errors import JSON
 from kvitto.dialects.ninebits.responses import report
 from kvitto.dialects.ninebits.wire import ENCODER
 
-__all__ = ["OFFSETS_S", "TIMEOUT_S", "headers", "judge", "render"]
+__all__ = ["MOST_AT_ONCE", "OFFSETS_S", "TIMEOUT_S", "headers", "judge", "render"]
 
 TIMEOUT_S: Final = 10.0
 """Seconds that one attempt may take (section 5.4)."""
+
+MOST_AT_ONCE: Final = 10
+"""Requests to one receiver at a time (section 5.4)."""
 
 OFFSETS_S: Final = (30, 60, 120, 240, 480, 960, 1_920, 3_600)
 """Retries come so long after the first try: nine tries in all."""

@@ -60,6 +60,7 @@ class SinchDialect:
     routes: Sequence[Route] = ROUTES
     prefixes: Sequence[str] = (_PLAN,)
     most_per_callback = 1
+    most_at_once = None
     supersedes = False
 
     def credentials(self, call: Call) -> Credentials | None:
