@@ -353,6 +353,32 @@ async def test_every_end_is_read_here_whatever_its_batch_asked_for(house: House,
     ]
 
 
+async def test_p13_a_report_that_does_not_know_of_an_enabling_moves_nothing_and_tells_nobody(house: House):
+    breaker = Breaker(((1, 10, 10),), house.now, house.now + 30_000, 30_000)
+    opened = seen(house, failed=10, state=EndpointState.OPEN, breaker=breaker, moved=True, told="open", detail="x")
+    await house.store.record_endpoints([opened])
+    await house.store.enable_endpoint(house.account.id, number_of(house), house.now)
+    await house.store.record_endpoints([opened])
+    (now,) = await house.store.changed_endpoints(0)
+    assert (now.state, now.breaker, now.switches) == (EndpointState.HEALTHY, REST, 1)
+    assert now.failed == 20, "what it counted is added"
+    assert len(await house.store.list_operator_events(house.account.id, 10)) == 1
+    await house.store.record_endpoints([opened._replace(switches=1)])
+    (now,) = await house.store.changed_endpoints(0)
+    assert (now.state, now.breaker) == (EndpointState.OPEN, breaker)
+
+
+async def test_p13_a_report_and_an_enabling_in_one_transaction_end_enabled(house: House):
+    broken = Breaker(((1, 10, 10),), house.now, house.now + 30_000, 30_000)
+    opened = seen(house, failed=10, state=EndpointState.OPEN, breaker=broken, moved=True, told="open", detail="x")
+    await house.store.record_endpoints([opened])
+    enabling = house.store.enable_endpoint(house.account.id, number_of(house), house.now)
+    late = house.store.record_endpoints([opened])
+    await asyncio.gather(enabling, late)
+    (now,) = await house.store.changed_endpoints(0)
+    assert now.state is EndpointState.HEALTHY
+
+
 # --- P14: replays
 
 

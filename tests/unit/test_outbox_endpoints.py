@@ -95,6 +95,44 @@ async def test_p13_enabling_an_endpoint_closes_a_breaker_that_was_written_as_ope
     assert bench.client.bodies()[10:] == [b"{11}", b"{12}"]
 
 
+async def test_p13_who_enables_an_endpoint_while_its_breaker_opens_has_the_last_word(make, clock):
+    """Both within one look at the store: the lane has not read of the enabling when it opens."""
+    bench = make()
+    await bench.take(*[due(n) for n in range(1, 11)])
+    bench.store.book[NUMBER] = endpoint(clock, switches=1)
+    clock.advance(0.3)
+    await fail(bench, 10)
+    health = bench.store.seen[-1]
+    assert (health.state, health.switches) == (EndpointState.OPEN, 0), "a report that the store will not take"
+    bench.store.pending = [due(11), due(12)]
+    bench.store.next_at = clock.now()
+    await looked(bench)
+    await looked(bench)
+    assert bench.client.bodies()[10:] == [b"{11}", b"{12}"]
+    await fail(bench, 1)
+    await looked(bench)
+    health = bench.store.seen[-1]
+    assert (health.state, health.switches) == (EndpointState.FAILING, 1)
+
+
+async def test_p13_who_enables_an_endpoint_just_before_five_days_of_failing_are_over_has_the_last_word(make, clock):
+    bench = make()
+    breaker = Breaker((), clock.now() - DISABLE_AFTER_MS, clock.now() - 1, 900_000)
+    bench.store.book[NUMBER] = endpoint(clock, state=EndpointState.OPEN, breaker=breaker)
+    await looked(bench)
+    bench.store.pending = [due(1), due(2), due(3)]
+    bench.store.next_at = clock.now()
+    await looked(bench)
+    enabled = endpoint(clock, switches=1)
+    clock.advance(0.3)
+    await fail(bench, 1)
+    assert bench.store.seen[-1].state is EndpointState.DISABLED
+    bench.store.book[NUMBER] = enabled
+    await looked(bench)
+    await looked(bench)
+    assert bench.client.bodies() == [b"{1}", b"{2}", b"{3}"]
+
+
 async def test_p13_an_open_breaker_survives_a_restart(make, clock):
     bench = Bench(clock, stop_s=0.01)
     breaker = Breaker((), clock.now() - 1000, clock.now() + 30_000, 30_000)

@@ -155,9 +155,10 @@ class Board:
                 waits = one.state in (EndpointState.DISABLED, EndpointState.OPEN)
                 (self.full.add if waits else self.full.discard)(one.id)
             elif lane.account_id == one.account_id:
+                switched = one.switches != lane.switches
                 lane.set(one, self._limits.per_endpoint)
-                if lane.disabled_at is None or one.changed_at >= lane.disabled_at:
-                    lane.disable_as(one)
+                if switched or lane.disabled_at is None or one.changed_at >= lane.disabled_at:
+                    lane.disable_as(one, switched=switched)
                 if lane.held:
                     held.append(lane)
                 elif lane.spilled:

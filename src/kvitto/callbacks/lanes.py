@@ -166,15 +166,24 @@ class Lane:
         self._written = (endpoint.state, endpoint.breaker)
         self.disable_as(endpoint)
 
-    def disable_as(self, endpoint: Endpoint) -> None:
-        """Be disabled, or enabled again, as somebody has said; that closes a breaker that was written as open."""
+    def disable_as(self, endpoint: Endpoint, *, switched: bool = False) -> None:
+        """Be disabled, or enabled again, as somebody has said; that closes a breaker that was written as open.
+
+        ``switched``: somebody has said so since this was last looked at; then a breaker closes that opened meanwhile.
+        """
         disabled = endpoint.state is EndpointState.DISABLED
-        closed = self._written[0] is EndpointState.OPEN and endpoint.state is EndpointState.HEALTHY
+        was_open = switched or self._written[0] is EndpointState.OPEN
+        closed = was_open and endpoint.state is EndpointState.HEALTHY
         if not disabled and (closed or self.disabled_at is not None):
             self.watch = Watch()
             self._written = (EndpointState.HEALTHY, REST)
         self.disabled_at = (endpoint.disabled_at or endpoint.changed_at) if disabled else None
         self.disabled_why = endpoint.disabled_why if disabled else None
+
+    @property
+    def switches(self) -> int:
+        """How often somebody had disabled or enabled it when that was last looked at."""
+        return 0 if self.settings is None else self.settings.switches
 
     def policy(self, caller: Caller) -> AddressPolicy:
         """Which addresses its callbacks may go to: the account's, and what was opened for it."""
@@ -297,6 +306,7 @@ class Lane:
             moved,
             told,
             detail,
+            self.switches,
         )
         self._written, self._told = stands, ("", "")
         self.delivered = self.failed = 0

@@ -77,7 +77,8 @@ class Endpoint:
     posts a second; None: the house's. ``headers``: added to each request. ``username``, ``password``: for Basic
     authentication. ``ca_pem``, ``client_cert_pem``, ``client_key_pem``: PEM. ``allow_callbacks_to``: CIDRs, beside the
     account's.
-    ``delivered``, ``failed``: attempts since it is known, to the second.
+    ``delivered``, ``failed``: attempts since it is known, to the second. ``switches``: times somebody disabled or
+    enabled it.
     """
 
     id: int
@@ -109,6 +110,7 @@ class Endpoint:
     last_ok_at: int | None = None
     last_failed_at: int | None = None
     last_error: str | None = None
+    switches: int = 0
 
     @property
     def public_id(self) -> str:
@@ -137,7 +139,8 @@ class EndpointHealth(NamedTuple):
     """What the sender saw at one endpoint since it last told: counts to add, and how it now stands.
 
     ``moved``: state or breaker are to be written, too. ``told``: the word of an operator event to write with that, ""
-    for none; ``detail``: its text.
+    for none; ``detail``: its text. ``switches``: those that it knew of; where somebody has disabled or enabled the
+    endpoint since, his word stands, and nothing is told.
     """
 
     id: int
@@ -155,6 +158,7 @@ class EndpointHealth(NamedTuple):
     moved: bool = False
     told: str = ""
     detail: str = ""
+    switches: int = 0
 
     @property
     def public_id(self) -> str:

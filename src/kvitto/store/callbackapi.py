@@ -91,7 +91,7 @@ class CallbackStore(Protocol):
 
     def record_endpoints(self, seen: Sequence[EndpointHealth]) -> "Future[None]":
         """Add counts, write states; an endpoint that has no row yet gets one. What somebody disabled or enabled
-        meanwhile stands.
+        meanwhile stands: a report that does not know of it (``EndpointHealth.switches``) only adds its counts.
         """
 
     async def changed_endpoints(self, since: int) -> list[Endpoint]:

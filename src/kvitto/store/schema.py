@@ -546,6 +546,7 @@ endpoint = Table(
     Column("last_ok_at", BigInteger),
     Column("last_failed_at", BigInteger),
     Column("last_error", Text),
+    Column("switches", Integer, nullable=False, comment="times somebody has disabled or enabled it"),
     Index("endpoint_account", "account_id", "id"),
     Index(
         "endpoint_name",

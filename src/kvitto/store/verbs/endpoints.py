@@ -150,6 +150,7 @@ _MADE: Final = {
     "profile": literal(str(Profile.DIALECT), Str),
     "headers": literal("[]", Str),
     "allow_callbacks_to": literal("[]", Str),
+    "switches": literal(0, Int),
 }
 
 
@@ -181,7 +182,11 @@ _STATE: Final = Statement(
             breaker=r.c.breaker,
             changed_at=r.c.at,
         )
-        .where(t.endpoint.c.id == r.c.id, t.endpoint.c.state != str(EndpointState.DISABLED))
+        .where(
+            t.endpoint.c.id == r.c.id,
+            t.endpoint.c.state != str(EndpointState.DISABLED),
+            t.endpoint.c.switches == r.c.switches,
+        )
         .returning(t.endpoint.c.id)
     ),
     id=Int,
@@ -190,7 +195,9 @@ _STATE: Final = Statement(
     disabled_at=Int,
     breaker=Str,
     at=Int,
+    switches=Int,
 )
+"""What somebody has disabled, or enabled since the sender looked, stays as he wants it."""
 _TELL: Final = Statement(
     lambda r: insert(t.operator_event).from_select(
         ["account_id", "at", "kind", "subject", "detail"],
@@ -226,6 +233,7 @@ def record_endpoints(tx: Tx, scope: Scope, items: Sequence[Sequence[EndpointHeal
                 one.at if one.state is EndpointState.DISABLED else None,
                 _write_breaker(one.breaker),
                 one.at,
+                one.switches,
             )
             for one in states.values()
         ]
@@ -271,6 +279,7 @@ _SWITCH: Final = Statement(
             disabled_at=bindparam("at", type_=Int),
             breaker=None,
             changed_at=bindparam("now", type_=Int),
+            switches=t.endpoint.c.switches + 1,
         )
         .where(t.endpoint.c.id == bindparam("of", type_=Int))
     )

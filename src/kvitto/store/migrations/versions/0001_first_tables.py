@@ -207,6 +207,7 @@ def upgrade() -> None:
         sa.Column("last_ok_at", sa.BigInteger(), nullable=True),
         sa.Column("last_failed_at", sa.BigInteger(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("switches", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("endpoint_account", "endpoint", ["account_id", "id"], unique=False)
