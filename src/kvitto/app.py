@@ -25,6 +25,7 @@ from alembic.script import ScriptDirectory
 
 from kvitto import __version__
 from kvitto.callbacks.addresses import judge_url
+from kvitto.callbacks.notices import NoticeVoice
 from kvitto.callbacks.outbox import Outbox, OutboxLimits
 from kvitto.callbacks.post import CallbackClient, PostLimits, PostRequest
 from kvitto.callbacks.relay import Relay
@@ -39,7 +40,7 @@ from kvitto.core.tables import BadTable
 from kvitto.core.users import Role
 from kvitto.dashboard import Dashboard, Tools
 from kvitto.dashboard.signin import add_user, make_link
-from kvitto.dialects.base import Dialect
+from kvitto.dialects.base import Dialect, Voice
 from kvitto.dialects.infobip import InfobipDialect
 from kvitto.dialects.infobip import openapi as infobip_openapi
 from kvitto.dialects.infobip.statuses import LinkErrors
@@ -532,12 +533,12 @@ class App:
     def _start_callbacks(self, store: Store) -> Outbox:
         wanted, stop_s = self.settings.callbacks, self.settings.server.stop_s
         client = callback_client(self.settings, self._clock)
-        dialects = {dialect.name: dialect for dialect in self._dialects}
+        voices: list[Voice] = [*self._dialects, NoticeVoice()]
         self._relay = Relay(client, _owner_of, self._clock, user_agent=USER_AGENT)
         outbox = Outbox(
             store,
             self._relay,
-            dialects,
+            {voice.name: voice for voice in voices},
             partial(_account_by_id, store),
             self._clock,
             limits=OutboxLimits(

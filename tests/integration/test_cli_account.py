@@ -132,6 +132,7 @@ def test_every_setting_can_be_set_and_cleared(run):
         "feed": "all",
         "callback_statuses": "delivered, Expired",
         "incoming_url": "https://shop.example/in",
+        "events_url": "https://shop.example/kvitto",
     }
     before = run("account", "show", "shop", "--json").json
     changed = run("account", "set", "shop", *[f"{key}={value}" for key, value in values.items()], "--json").json
@@ -153,6 +154,7 @@ def test_every_setting_can_be_set_and_cleared(run):
         "feed": "all",
         "callback_statuses": ["DELIVERED", "EXPIRED"],
         "incoming_url": "https://shop.example/in",
+        "events_url": "https://shop.example/kvitto",
     }
     assert "DELIVERED,EXPIRED" in run("account", "show", "shop").out.replace(" ", "")
     assert run("account", "set", "shop", *[f"{key}=" for key in values], "--json").json == before
@@ -291,3 +293,7 @@ def test_p19_a_callback_url_is_refused_where_its_posts_would_be(run):
     assert run("account", "set", "shop", "callback_url=http://10.1.2.3/dlr", "allow_callbacks_to=10.1.0.0/16").code == 0
     assert run("account", "set", "shop", "callback_url=http://10.1.2.4/dlr").code == 0
     assert run("account", "set", "shop", "callback_url=http://10.2.0.1/dlr").code != 0
+    refused = run("account", "set", "shop", "events_url=http://10.2.0.1/events")
+    assert refused.code != 0
+    assert "events_url" in refused.err
+    assert run("account", "set", "shop", "events_url=http://10.1.0.1/events").code == 0

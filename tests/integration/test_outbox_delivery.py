@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from kvitto.callbacks.notices import NoticeVoice
 from kvitto.callbacks.outbox import Outbox, OutboxLimits
 from kvitto.callbacks.post import CallbackClient
 from kvitto.core.model import Account, Notify
 from kvitto.core.status import Status
+from kvitto.dialects.base import Voice
 from kvitto.dialects.sinch import SinchDialect
 from kvitto.simulator import SimulatorConfig
 from tests.support.rig import ACCOUNT, Rig, eventually, open_rig
@@ -24,15 +26,15 @@ SECRET = "whsec_test"
 
 @asynccontextmanager
 async def open_outbox(
-    rig: Rig, *, allow_private: bool = True, limits: OutboxLimits | None = None
+    rig: Rig, *, allow_private: bool = True, limits: OutboxLimits | None = None, events_url: str | None = None
 ) -> AsyncIterator[Outbox]:
     async def account(account_id: str) -> Account | None:
-        return replace(ACCOUNT, callback_secret=SECRET) if account_id == ACCOUNT.id else None
+        owner = replace(ACCOUNT, callback_secret=SECRET, events_url=events_url)
+        return owner if account_id == ACCOUNT.id else None
 
     client = CallbackClient(clock=rig.clock)
-    outbox = Outbox(
-        rig.store, client, {"sinch": SinchDialect()}, account, rig.clock, allow_private=allow_private, limits=limits
-    )
+    voices: dict[str, Voice] = {"sinch": SinchDialect(), "kvitto": NoticeVoice()}
+    outbox = Outbox(rig.store, client, voices, account, rig.clock, allow_private=allow_private, limits=limits)
     outbox.start()
     try:
         yield outbox

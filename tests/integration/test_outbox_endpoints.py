@@ -3,11 +3,13 @@
 from collections import Counter
 from pathlib import Path
 
+import standardwebhooks
+
 from kvitto.callbacks.outbox import OutboxLimits
-from kvitto.core.endpoint import EndpointState, endpoint_number
+from kvitto.core.endpoint import EndpointState, endpoint_number, show_endpoint_id
 from kvitto.core.model import Notify
 from kvitto.core.record import CallbackFilter, NewReplay, ReplayState
-from tests.integration.test_outbox_delivery import open_outbox
+from tests.integration.test_outbox_delivery import SECRET, open_outbox
 from tests.support.rig import ACCOUNT, eventually, open_rig
 from tests.support.sink import Reply, Sink
 
@@ -75,3 +77,42 @@ async def test_p13_an_endpoint_that_is_down_is_left_alone_and_told_of(tmp_path: 
             assert stats.pending == 200, "nothing is lost"
             (event,) = await rig.store.list_operator_events(ACCOUNT.id, 10)
             assert (event.kind, "HTTP 503" in event.detail) == ("endpoint.open", True)
+
+
+async def test_p13_the_owner_is_called_when_an_endpoint_opens_and_closes_signed_and_kept(tmp_path: Path):
+    """And not called about the endpoint that he is called at, though that fails too at first."""
+    down = True
+    quick = OutboxLimits(poll_s=0.05)
+    with Sink() as sink, Sink() as owner:
+        sink.answer = lambda path, body: Reply(status=503 if down else 200)
+        refusals = iter([500])
+        owner.answer = lambda path, body: Reply(status=next(refusals, 200))
+        url = owner.url
+        async with open_rig(tmp_path) as rig, open_outbox(rig, limits=quick, events_url=url) as outbox:
+            await rig.store.set_account(ACCOUNT.name, {"events_url": url})
+            await rig.send(*NUMBERS[:20], notify=Notify.FINAL, callback_url=sink.url)
+            await eventually(lambda: outbox.count_states()["open"] == 1, within_s=30)
+            await eventually(lambda: len(owner.received) == 1)
+            down = False
+            number = endpoint_number(ACCOUNT.id, sink.url)
+            await rig.store.enable_endpoint(ACCOUNT.id, number, rig.clock.now())
+            await eventually(lambda: len(owner.received) >= 3, within_s=30)
+            await eventually(lambda: outbox.in_hand == 0, within_s=30)
+            kinds = [one.kind for one in await rig.store.list_operator_events(ACCOUNT.id, 10)]
+            failed = await rig.store.list_callbacks(
+                CallbackFilter(account_id=ACCOUNT.id, endpoint=endpoint_number(ACCOUNT.id, url)), 10
+            )
+            attempts = [
+                [one.status_code for one in (await rig.store.fetch_callback(ACCOUNT.id, each.id))[1]]  # type: ignore[index]
+                for each in failed.callbacks
+            ]
+    told = [one.json["type"] for one in owner.received]
+    assert sorted(told) == ["endpoint.enabled", "endpoint.open", "endpoint.open"], "one was refused and came again"
+    assert [500, 200] in attempts
+    assert kinds == ["endpoint.enabled", "endpoint.open"]
+    body = owner.received[0].json
+    assert list(body) == ["type", "timestamp", "data"]
+    assert body["data"]["subject"] == show_endpoint_id(number)
+    assert "HTTP 503" in body["data"]["detail"]
+    for one in owner.received:
+        assert standardwebhooks.Webhook(SECRET).verify(one.body, dict(one.headers)) == one.json

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
 from kvitto.core.model import Account, CallbackDue
-from kvitto.dialects.base import Dialect
+from kvitto.dialects.base import Voice
 
 __all__ = ["LOOK_AT", "take_mates"]
 
@@ -30,7 +30,7 @@ class _Waiting(Protocol):
 _Job = TypeVar("_Job", bound=_Waiting)
 
 
-def take_mates(waiting: "deque[_Job]", first: CallbackDue, dialect: Dialect, account: Account) -> list[_Job]:
+def take_mates(waiting: "deque[_Job]", first: CallbackDue, dialect: Voice, account: Account) -> list[_Job]:
     """Take out of ``waiting`` what goes with ``first`` in one call, in order; the others keep their places."""
     if first.bundle is not None:
         bundle = first.bundle

@@ -21,7 +21,7 @@ from kvitto.callbacks.tls import EndpointTls
 from kvitto.core.breaker import REST, Breaker, Watch
 from kvitto.core.endpoint import DisabledWhy, Endpoint, EndpointHealth, EndpointState, Profile
 from kvitto.core.model import Account, CallbackDue
-from kvitto.dialects.base import Dialect
+from kvitto.dialects.base import Voice
 
 __all__ = ["SLOW_IN_ROW", "Job", "Lane"]
 
@@ -42,7 +42,7 @@ class Job(PostRequest):
     __slots__ = ("account", "dialect", "due", "key", "lane", "later", "mates", "over", "started")
 
     account: Account
-    dialect: Dialect
+    dialect: Voice
 
     def __init__(self, due: CallbackDue, lane: "Lane", key: str) -> None:
         self.due = due

@@ -25,6 +25,7 @@ from kvitto.callbacks.bundles import take_mates
 from kvitto.callbacks.callers import Accounts, Caller, Callers, Policies
 from kvitto.callbacks.claims import choose
 from kvitto.callbacks.lanes import SLOW_IN_ROW, Job, Lane
+from kvitto.callbacks.notices import key_of
 from kvitto.callbacks.pace import retry_after
 from kvitto.callbacks.post import OnDone, PostFailure, PostRequest, PostResult, header_lines
 from kvitto.callbacks.results import Results, attempt_of
@@ -35,7 +36,7 @@ from kvitto.core.endpoint import DisabledWhy, secrets_of
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.ids import new_nonce
 from kvitto.core.model import Attempt, CallbackDue, CallbackResult, CallbackState, MessageView
-from kvitto.dialects.base import Dialect, RetryDecision
+from kvitto.dialects.base import RetryDecision, Voice
 from kvitto.store.api import Store
 from kvitto.telemetry import get_logger
 
@@ -79,7 +80,7 @@ class Outbox:
         self,
         store: Store,
         client: PostClient,
-        dialects: Mapping[str, Dialect],
+        dialects: Mapping[str, Voice],
         accounts: Accounts,
         clock: Clock,
         *,
@@ -190,7 +191,7 @@ class Outbox:
                 continue
             ids.add(due.id)
             facts = due.facts
-            key = facts.id if isinstance(facts, MessageView) else facts.batch_id
+            key = facts.id if isinstance(facts, MessageView) else key_of(facts)
             job = Job(due, lanes.get(due.endpoint) or self._board.lane_of(due), key)
             first = firsts.get(key)
             if first is None:

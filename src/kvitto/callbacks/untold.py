@@ -8,7 +8,7 @@ from typing import Final
 
 from kvitto.core.model import Account, CallbackDue, MessageView
 from kvitto.core.status import FINAL
-from kvitto.dialects.base import Dialect
+from kvitto.dialects.base import Voice
 
 __all__ = ["NOT_CHOSEN", "OUTRUN", "OVERTAKEN", "UNTOLD", "ends", "why_untold"]
 
@@ -18,7 +18,7 @@ UNTOLD: Final = "not told: the account does not want it"
 NOT_CHOSEN: Final = "not told: the account has not chosen this status"
 
 
-def why_untold(due: CallbackDue, dialect: Dialect, account: Account) -> str | None:
+def why_untold(due: CallbackDue, dialect: Voice, account: Account) -> str | None:
     """Why this need not be told, None when it is to be."""
     if due.overtaken and dialect.supersedes:
         return OVERTAKEN

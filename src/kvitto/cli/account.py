@@ -200,7 +200,7 @@ def _refuse_unreachable(account: Account, changes: dict[str, object], settings: 
     """A URL that is new is refused where its posts would be (P19). Raises: BadInput."""
     allow = changes.get("allow_callbacks_to", account.allow_callbacks_to)
     policy = AddressPolicy.of(cast("tuple[str, ...]", allow), allow_private=settings.callbacks.allow_private)
-    for name, shown in (("callback_url", field), ("incoming_url", "incoming_url")):
+    for name, shown in (("callback_url", field), ("incoming_url", "incoming_url"), ("events_url", "events_url")):
         url = changes.get(name)
         if isinstance(url, str) and (objection := url_objection(url, policy)) is not None:
             raise BadInput(shown, f"{url!r}: {objection}")

@@ -107,6 +107,9 @@ FIELDS: Final[dict[str, Field]] = {
         lambda text: read_networks([item.strip() for item in text.split(",") if item.strip()]),
         (),
     ),
+    "events_url": Field(
+        "where its owner is told that an endpoint fails, is disabled, or has a new secret", "URL", read_url
+    ),
     "default_from": Field("sender of batches that name none", "number or name", read_sender),
     "allowed_senders": Field(
         "the only senders it may use; unset: any", "sender,sender...", _read_list(read_sender), ()

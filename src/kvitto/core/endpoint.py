@@ -26,7 +26,6 @@ __all__ = [
     "EndpointState",
     "EndpointStats",
     "NewEndpoint",
-    "OperatorEvent",
     "Profile",
     "endpoint_number",
     "origin_of",
@@ -172,20 +171,6 @@ class EndpointStats(NamedTuple):
     pending: int
     due: int
     next_at: int | None
-
-
-class OperatorEvent(NamedTuple):
-    """Something that the operator, and the account's owner, should know. ``kind``: "endpoint.open" and the like.
-
-    ``detail``: in plain words; names no subscriber.
-    """
-
-    id: int
-    at: int
-    account_id: str | None
-    kind: str
-    subject: str
-    detail: str
 
 
 def origin_of(url: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from kvitto.core.status import Note, Reason, Status, StatusError
 
 __all__ = [
+    "NOTICES",
     "Account",
     "Attempt",
     "Batch",
@@ -42,6 +43,7 @@ __all__ = [
     "NewMessage",
     "Notify",
     "Once",
+    "OperatorEvent",
     "Own",
     "PartKey",
     "ReceiptOutcome",
@@ -162,6 +164,7 @@ class Account:
     ``ack``: what acknowledges a callback in a dialect that asks for a body: "body", or "http" for any 2xx.
     ``feed``: which ended messages enter the one-time feed, "all", "unpushed" or "infobip_only" (docs/status.md 8).
     ``old_callback_secret``: signs too until ``old_secret_until`` (ms UTC), after a rotation (P18).
+    ``events_url``: where its owner is told of endpoints that fail and the like (docs/callbacks.md 8).
     """
 
     id: str
@@ -190,8 +193,9 @@ class Account:
     old_secret_until: int | None = None
     callback_statuses: tuple[Status, ...] = ()
     incoming_url: str | None = None
+    events_url: str | None = None
 
-    def wants(self, facts: "MessageView | BatchReport") -> bool:
+    def wants(self, facts: "MessageView | BatchReport | OperatorEvent") -> bool:
         """Whether its ``callback_statuses`` name what is to be told; the end of a whole batch has no one status."""
         chosen = self.callback_statuses
         return not chosen or not isinstance(facts, MessageView) or facts.status in chosen
@@ -543,8 +547,29 @@ class Attempt(NamedTuple):
     answer: str = ""
 
 
+NOTICES: Final = "kvitto"
+"""Stands in the place of a dialect with callbacks that tell operator events."""
+
+
+class OperatorEvent(NamedTuple):
+    """Something that the operator, and the account's owner, should know. ``kind``: "endpoint.open" and the like.
+
+    ``subject``: what it is about, an endpoint's public id or the account's name; ``detail``: in plain words; names no
+    subscriber.
+    """
+
+    id: int
+    at: int
+    account_id: str | None
+    kind: str
+    subject: str
+    detail: str
+
+
 class CallbackDue(NamedTuple):
     """One callback to post now: ``facts`` are frozen at the change that caused it.
+
+    Of a message, a batch that has ended, or something that the account's owner should know.
 
     ``full``: a batch report is to show its recipients. ``attempts``: made so far. ``first_failed_at``: when the first
     of those that failed was begun, None until one failed. ``overtaken``: the message has ended since; ``outrun``: a
@@ -557,7 +582,7 @@ class CallbackDue(NamedTuple):
     account_id: str
     dialect: str
     url: str
-    facts: MessageView | BatchReport
+    facts: MessageView | BatchReport | OperatorEvent
     full: bool
     attempts: int
     created_at: int

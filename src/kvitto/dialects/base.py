@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from kvitto.core.model import Account, CallbackDue, Notify
 from kvitto.core.operations import Operation
 
-__all__ = ["Answer", "Call", "Credentials", "Dialect", "DialectError", "Problem", "RetryDecision", "Route"]
+__all__ = ["Answer", "Call", "Credentials", "Dialect", "DialectError", "Problem", "RetryDecision", "Route", "Voice"]
 
 
 class Call(NamedTuple):
@@ -119,24 +119,16 @@ class DialectError(Exception):
         self.answer = answer
 
 
-class Dialect(Protocol):
-    """One vendor's way of speaking, reading and calling back."""
+class Voice(Protocol):
+    """How callbacks are worded, signed in a vendor's own way, and judged by their answers."""
 
     @property
     def name(self) -> str:
-        """The word that is stored with each batch."""
+        """The word that is stored with each callback."""
 
     @property
     def callback_timeout_s(self) -> float:
         """Seconds that one callback attempt may take."""
-
-    @property
-    def routes(self) -> Sequence[Route]:
-        """The HTTP operations of this dialect."""
-
-    @property
-    def prefixes(self) -> Sequence[str]:
-        """Where this dialect lives ("/xms/v1/{service_plan_id}"): unknown paths below are refused in its words."""
 
     @property
     def most_per_callback(self) -> int:
@@ -151,31 +143,6 @@ class Dialect(Protocol):
     @property
     def supersedes(self) -> bool:
         """Whether a change on the way that is still untold is dropped once its message has ended."""
-
-    def credentials(self, call: Call) -> Credentials | None:
-        """Return what the caller presents; None when there is nothing to check."""
-
-    def refuse(
-        self,
-        problem: Problem,
-        *,
-        text: str = "",
-        retry_after_s: int | None = None,
-        allow: str = "",
-        call: Call | None = None,
-        operation: Operation | None = None,
-    ) -> Answer:
-        """Say a problem in the vendor's words; ``text`` names the field and the limit.
-
-        ``call``: the request as far as it is known (its shape may decide the answer's); ``operation``: what it asked
-        for, where it was understood.
-        """
-
-    def notify_of(self, wanted: Notify | None, account: Account) -> Notify:
-        """Say which changes of a batch are told in this dialect (docs/status.md 8).
-
-        ``wanted``: by its sender, in whatever dialect it was sent; None for nothing said.
-        """
 
     def tells(self, due: CallbackDue, account: Account) -> bool:
         """Whether this change is told at all, by the account's settings; one that is not is done without a call."""
@@ -208,3 +175,40 @@ class Dialect(Protocol):
         now: int,
     ) -> RetryDecision:
         """Say what the receiver's answer means (``status_code`` None: none came); ``now`` in ms UTC."""
+
+
+class Dialect(Voice, Protocol):
+    """One vendor's way of speaking, reading and calling back; its ``name`` is stored with each batch."""
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The HTTP operations of this dialect."""
+
+    @property
+    def prefixes(self) -> Sequence[str]:
+        """Where this dialect lives ("/xms/v1/{service_plan_id}"): unknown paths below are refused in its words."""
+
+    def credentials(self, call: Call) -> Credentials | None:
+        """Return what the caller presents; None when there is nothing to check."""
+
+    def refuse(
+        self,
+        problem: Problem,
+        *,
+        text: str = "",
+        retry_after_s: int | None = None,
+        allow: str = "",
+        call: Call | None = None,
+        operation: Operation | None = None,
+    ) -> Answer:
+        """Say a problem in the vendor's words; ``text`` names the field and the limit.
+
+        ``call``: the request as far as it is known (its shape may decide the answer's); ``operation``: what it asked
+        for, where it was understood.
+        """
+
+    def notify_of(self, wanted: Notify | None, account: Account) -> Notify:
+        """Say which changes of a batch are told in this dialect (docs/status.md 8).
+
+        ``wanted``: by its sender, in whatever dialect it was sent; None for nothing said.
+        """

@@ -10,8 +10,8 @@ from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from kvitto.core.endpoint import Endpoint, EndpointHealth, EndpointStats, NewEndpoint, OperatorEvent
-from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult, FrozenAnswer
+from kvitto.core.endpoint import Endpoint, EndpointHealth, EndpointStats, NewEndpoint
+from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult, FrozenAnswer, OperatorEvent
 from kvitto.core.record import CallbackFilter, CallbackPage, CallbackTry, CallbackView, EventPage, NewReplay, Replay
 from kvitto.core.users import AuditEntry
 

@@ -110,6 +110,7 @@ account = Table(
     Column("old_secret_until", BigInteger),
     Column("callback_statuses", Text, nullable=False, comment="JSON list of the statuses that are told; empty: all"),
     Column("incoming_url", Text, comment="where incoming messages are to go; nothing is posted there yet"),
+    Column("events_url", Text, comment="where operator events are posted; NULL: nowhere"),
 )
 
 webhook_move = Table(
@@ -458,10 +459,12 @@ callback = Table(
         comment="the number of the event it tells of, if it tells of one",
     ),
     Column("account_id", Id, nullable=False),
-    Column("batch_id", Id, nullable=False),
-    Column("dialect", Text, nullable=False, comment="in whose words it is told"),
+    Column("batch_id", Id, nullable=False, comment="'' of a notice"),
+    Column("dialect", Text, nullable=False, comment="in whose words it is told; 'kvitto': our own"),
     Column("url", Text, nullable=False),
-    Column("tells", Text, nullable=False, comment="'message': of an event; 'summary', 'full': of its batch's end"),
+    Column(
+        "tells", Text, nullable=False, comment="'message': of an event; 'summary', 'full': of a batch's end; 'notice'"
+    ),
     Column("state", Text, nullable=False, comment="core.model.CallbackState"),
     Column("created_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
@@ -476,6 +479,7 @@ callback = Table(
     Column("bundle", BigInteger, comment="those with the same were tried in one call, and will be again"),
     Column("endpoint", BigInteger, nullable=False, comment="kvitto.core.endpoint.endpoint_number of account and URL"),
     Column("again_at", BigInteger, comment="when somebody asked to have it posted again, whatever was told since"),
+    Column("notice", BigInteger, comment="the operator_event that it tells of"),
     Index(
         "callback_bundle",
         "bundle",

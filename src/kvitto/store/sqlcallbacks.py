@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from kvitto.core.endpoint import Endpoint, EndpointHealth, EndpointStats, NewEndpoint, OperatorEvent
-from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult, FrozenAnswer
+from kvitto.core.endpoint import Endpoint, EndpointHealth, EndpointStats, NewEndpoint
+from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult, FrozenAnswer, OperatorEvent
 from kvitto.core.record import CallbackFilter, CallbackPage, CallbackTry, CallbackView, EventPage, NewReplay, Replay
 from kvitto.core.users import AuditEntry
 from kvitto.store.api import AdmissionRefused
@@ -16,7 +16,7 @@ from kvitto.store.audited import kept
 from kvitto.store.callbackapi import CallbackTaker, EndpointDue, MoveStep, Want
 from kvitto.store.commits import Commits, Verb
 from kvitto.store.sealing import Seal
-from kvitto.store.verbs import callbacks, endpoints, moves, once, record, replays, tries
+from kvitto.store.verbs import callbacks, endpoints, moves, notices, once, record, replays, tries
 from kvitto.store.verbs.reconciliation import events_after
 
 __all__ = ["SqlCallbacks", "mapped"]
@@ -186,7 +186,7 @@ class SqlCallbacks:
         self, account_id: str | None, limit: int, before: int | None = None
     ) -> list[OperatorEvent]:
         """See ``CallbackStore.list_operator_events``."""
-        return await self._read(endpoints.operator_events, account_id, limit, before)
+        return await self._read(notices.operator_events, account_id, limit, before)
 
     # --- the record ------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ Must not know: how a callback is posted, when it became due. Next: ``kvitto.core
 from collections.abc import Sequence
 from typing import Final
 
-from kvitto.core.model import Account, BatchReport, CallbackDue, MessageView, Notify
+from kvitto.core.model import Account, CallbackDue, MessageView, Notify
 from kvitto.core.retry import offsets_schedule
 from kvitto.core.status import FINAL, Note, Reason, Status
 from kvitto.dialects.base import RetryDecision
@@ -51,7 +51,7 @@ def notify_of(wanted: Notify | None, account: Account) -> Notify:
 def tells(due: CallbackDue, account: Account) -> bool:
     """All ends; what is on the way unless the account wants ends only; a late correction unless it wants none."""
     message = due.facts
-    if isinstance(message, BatchReport):
+    if not isinstance(message, MessageView):
         return False
     if message.status not in FINAL:
         return not account.final_only

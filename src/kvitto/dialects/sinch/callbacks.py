@@ -10,7 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from kvitto.core.model import Account, CallbackDue, MessageView
+from kvitto.core.errors import LocalError
+from kvitto.core.model import Account, BatchReport, CallbackDue, MessageView
 from kvitto.core.retry import doubling
 from kvitto.core.secrets import hmac_base64
 from kvitto.dialects.base import RetryDecision
@@ -43,7 +44,9 @@ def render(dues: Sequence[CallbackDue], account: Account) -> bytes:
     facts = due.facts
     if isinstance(facts, MessageView):
         return ENCODER.encode(recipient_report(facts))
-    return ENCODER.encode(batch_report(facts, full=due.full))
+    if isinstance(facts, BatchReport):
+        return ENCODER.encode(batch_report(facts, full=due.full))
+    raise LocalError("Sinch has no words for operator events")
 
 
 def signature(body: bytes, secret: str, nonce: str, timestamp: str) -> str:

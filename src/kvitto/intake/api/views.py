@@ -7,8 +7,8 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from kvitto.core.endpoint import Endpoint, EndpointStats, OperatorEvent, show_endpoint_id
-from kvitto.core.model import Attempt
+from kvitto.core.endpoint import Endpoint, EndpointStats, show_endpoint_id
+from kvitto.core.model import Attempt, OperatorEvent
 from kvitto.core.record import CallbackView, EventView, Replay, ReplayState
 from kvitto.core.sample import Sample
 from kvitto.core.status import FINAL, Note, StatusError

@@ -276,7 +276,7 @@ class CallbackOut(Struct):
     batch_id: str
     message_id: str | None
     status: str | None
-    tells: Literal["message", "summary", "full"]
+    tells: Literal["message", "summary", "full", "notice"]
     dialect: str
     url: str
     state: Literal["pending", "done", "given_up"]

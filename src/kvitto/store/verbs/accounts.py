@@ -91,6 +91,7 @@ _COLUMNS: Final = (
     "feed",
     "old_callback_secret",
     "old_secret_until",
+    "events_url",
 )
 SETTABLE: Final = frozenset(_COLUMNS) - {"id", "name", "created_at", "old_callback_secret", "old_secret_until"}
 
@@ -141,6 +142,7 @@ _ROW: Final[dict[str, Kind]] = {
     "feed": Str,
     "callback_statuses": Str,
     "incoming_url": Str,
+    "events_url": Str,
 }
 _BOOLEANS: Final = ("final_only", "late_corrections")
 
@@ -207,6 +209,7 @@ def _create(tx: Tx, new: NewAccount) -> bool:
         one.feed,
         msgspec.json.encode(one.callback_statuses).decode(),
         one.incoming_url,
+        one.events_url,
     )
     if not tx.run(_INSERT, [row]):
         return False

@@ -13,7 +13,15 @@ import msgspec
 from sqlalchemy import bindparam, case, func, insert, or_, select, update
 
 from kvitto.core.ids import batch_of
-from kvitto.core.model import Attempt, BatchReport, CallbackDue, CallbackResult, CallbackState, MessageView
+from kvitto.core.model import (
+    Attempt,
+    BatchReport,
+    CallbackDue,
+    CallbackResult,
+    CallbackState,
+    MessageView,
+    OperatorEvent,
+)
 from kvitto.core.status import FINAL, Note
 from kvitto.store import schema as t
 from kvitto.store.callbackapi import EndpointDue, Want
@@ -21,8 +29,9 @@ from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Statement, Str, Tx
 from kvitto.store.verbs.columns import KIND, REASON, STATUS, batch_key, read_error
 from kvitto.store.verbs.moves import redirected
+from kvitto.store.verbs.notices import TELLS_NOTICE, notices_by_id
 from kvitto.store.verbs.tallies import tally_callbacks
-from kvitto.store.verbs.telling import LEASE_MS, TELLS_FULL, TELLS_MESSAGE, count_ends
+from kvitto.store.verbs.telling import LEASE_MS, TELLS_FULL, TELLS_MESSAGE, TELLS_SUMMARY, count_ends
 from kvitto.store.verbs.texts import read_extra, read_own
 from kvitto.store.verbs.unread import enter_given_up
 
@@ -41,6 +50,7 @@ __all__ = [
 ]
 
 
+_PER_BATCH: Final = (TELLS_SUMMARY, TELLS_FULL)
 FORGOTTEN: Final = "not told: its message is not kept any more"
 
 
@@ -89,6 +99,7 @@ _COLUMNS: Final = (
     t.callback.c.bundle,
     t.callback.c.endpoint,
     t.callback.c.again_at,
+    t.callback.c.notice,
 )
 _IS_DUE: Final = (
     t.callback.c.next_attempt_at.is_not(None),
@@ -209,12 +220,17 @@ def _claim(tx: Tx, scope: Scope, item: CallbackClaim) -> list[CallbackDue]:
         return []
     tx.run(_LEASE, [(row[0], item.now + LEASE_MS) for row in rows], by=scope.node)
     views, overtaken = _views(tx, [row[0] for row in rows if row[3] == TELLS_MESSAGE])
-    reports = _reports(tx, {row[2]: row[3] == TELLS_FULL for row in rows if row[3] != TELLS_MESSAGE})
+    reports = _reports(tx, {row[2]: row[3] == TELLS_FULL for row in rows if row[3] in _PER_BATCH})
+    notices = notices_by_id(tx, [row[12] for row in rows if row[3] == TELLS_NOTICE])
     outrun = {row[0] for row in tx.run(_OUTRUN, [(seq,) for seq in overtaken])} if overtaken else set()
     due, gone = [], []
     for row in rows:
         number, account_id, batch_id, tells, dialect, url, attempts, created_at, failed_at, bundle, endpoint = row[:11]
-        facts = views.get(number) if tells == TELLS_MESSAGE else reports.get(batch_id)
+        facts: MessageView | BatchReport | OperatorEvent | None
+        if tells == TELLS_MESSAGE:
+            facts = views.get(number)
+        else:
+            facts = notices.get(row[12]) if tells == TELLS_NOTICE else reports.get(batch_id)
         if facts is not None:
             full = tells == TELLS_FULL
             one = CallbackDue(number, account_id, dialect, url, facts, full, attempts, created_at, failed_at)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, literal, select, update
+from sqlalchemy import bindparam, func, literal, select, update
 from sqlalchemy.dialects import postgresql
 
 from kvitto.core.breaker import REST, Breaker
@@ -20,15 +20,16 @@ from kvitto.core.endpoint import (
     EndpointState,
     EndpointStats,
     NewEndpoint,
-    OperatorEvent,
     Profile,
     endpoint_number,
     origin_of,
     parse_endpoint_id,
+    show_endpoint_id,
 )
 from kvitto.store import schema as t
 from kvitto.store.commits import Scope
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
+from kvitto.store.verbs.notices import Notice, write_notices
 
 __all__ = [
     "SEALED",
@@ -43,7 +44,6 @@ __all__ = [
     "endpoint_rows",
     "endpoint_stats",
     "find_endpoint",
-    "operator_events",
     "read_endpoint",
     "record_endpoints",
     "rotate_account_secrets",
@@ -198,17 +198,6 @@ _STATE: Final = Statement(
     switches=Int,
 )
 """What somebody has disabled, or enabled since the sender looked, stays as he wants it."""
-_TELL: Final = Statement(
-    lambda r: insert(t.operator_event).from_select(
-        ["account_id", "at", "kind", "subject", "detail"],
-        select(r.c.account_id, r.c.at, r.c.kind, r.c.subject, r.c.detail),
-    ),
-    account_id=Str,
-    at=Int,
-    kind=Str,
-    subject=Str,
-    detail=Str,
-)
 
 
 def record_endpoints(tx: Tx, scope: Scope, items: Sequence[Sequence[EndpointHealth]]) -> list[None]:
@@ -238,14 +227,12 @@ def record_endpoints(tx: Tx, scope: Scope, items: Sequence[Sequence[EndpointHeal
             for one in states.values()
         ]
         taken = {row[0] for row in tx.run(_STATE, given)}
-        told = [_told(one) for one in seen if one.told and one.id in taken]
-        if told:
-            tx.run(_TELL, told)
+        write_notices(tx, [_told(one) for one in seen if one.told and one.id in taken])
     return [None] * len(items)
 
 
-def _told(one: EndpointHealth) -> tuple[Any, ...]:
-    return (one.account_id, one.at, f"endpoint.{one.told}", one.public_id, one.detail)
+def _told(one: EndpointHealth) -> Notice:
+    return Notice(one.account_id, one.at, f"endpoint.{one.told}", one.public_id, one.detail)
 
 
 # --- what people set --------------------------------------------------------------------------------------------------
@@ -284,6 +271,14 @@ _SWITCH: Final = Statement(
         .where(t.endpoint.c.id == bindparam("of", type_=Int))
     )
 )
+
+
+_STATE_AT: Final = _COLUMNS.index("state")
+_HELD: Final = (EndpointState.DISABLED, EndpointState.OPEN)
+_SWITCHED: Final = {
+    False: ("endpoint.disabled", "is disabled: somebody said so; callbacks wait until it is enabled"),
+    True: ("endpoint.enabled", "is enabled again; what waited goes out"),
+}
 
 
 def _row(tx: Tx, endpoint: int, account_id: str | None) -> Any | None:
@@ -335,10 +330,15 @@ def switch_endpoints(tx: Tx, scope: Scope, items: Sequence[EndpointSwitch]) -> l
     """Disable or enable; returns rows, None where there is no such endpoint."""
     rows = []
     for item in items:
-        if _row(tx, item.endpoint, item.account_id) is not None:
+        row = _row(tx, item.endpoint, item.account_id)
+        if row is not None:
             state = EndpointState.HEALTHY if item.why is None else EndpointState.DISABLED
             at = None if item.why is None else item.now
             tx.run(_SWITCH, of=item.endpoint, state=str(state), why=item.why, at=at, now=item.now)
+            if (row[_STATE_AT] in _HELD) if item.why is None else (row[_STATE_AT] != EndpointState.DISABLED):
+                kind, words = _SWITCHED[item.why is None]
+                subject = show_endpoint_id(item.endpoint)
+                write_notices(tx, [Notice(row[1], item.now, kind, subject, f"{row[2]} {words}")])
         rows.append(_row(tx, item.endpoint, item.account_id))
     return rows
 
@@ -359,10 +359,14 @@ def rotate_endpoint_secrets(tx: Tx, scope: Scope, items: Sequence[EndpointRotati
                 before = next((one[0] for one in tx.run(_ACCOUNT_SECRET, of=row[1])), None)
             changes = {"secret": item.secret, "old_secret": before, "old_secret_until": item.now + OVERLAP_MS}
             _set(tx, item.endpoint, changes, item.now)
+            detail = f"{row[2]} has a new secret; {_OVERLAP}"
+            subject = show_endpoint_id(item.endpoint)
+            write_notices(tx, [Notice(row[1], item.now, "endpoint.secret_rotated", subject, detail)])
         rows.append(_row(tx, item.endpoint, item.account_id))
     return rows
 
 
+_OVERLAP: Final = f"for {OVERLAP_MS // 3_600_000} hours the one before signs beside it"
 _ROTATE_ACCOUNT: Final = Statement(
     lambda _: (
         update(t.account)
@@ -379,9 +383,13 @@ _ROTATE_ACCOUNT: Final = Statement(
 
 def rotate_account_secrets(tx: Tx, scope: Scope, items: Sequence[AccountRotation]) -> list[bool]:
     """Give accounts new callback secrets; the ones before stay beside them for a day."""
-    return [
-        bool(tx.run(_ROTATE_ACCOUNT, of=item.name, secret=item.secret, until=item.now + OVERLAP_MS)) for item in items
-    ]
+    found = []
+    for item in items:
+        rows = tx.run(_ROTATE_ACCOUNT, of=item.name, secret=item.secret, until=item.now + OVERLAP_MS)
+        detail = f"callbacks are signed with a new secret; {_OVERLAP}"
+        write_notices(tx, [Notice(row[0], item.now, "account.secret_rotated", item.name, detail) for row in rows])
+        found.append(bool(rows))
+    return found
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -461,34 +469,3 @@ def endpoint_stats(tx: Tx, endpoint: int, now: int) -> EndpointStats:
         )
     )
     return EndpointStats(pending, due, next_at)
-
-
-_TOLD: Final = Statement(
-    lambda _: (
-        select(t.operator_event)
-        .where(t.operator_event.c.id < bindparam("before", type_=Int))
-        .order_by(t.operator_event.c.id.desc())
-        .limit(bindparam("n", type_=Int))
-    )
-)
-_TOLD_OF: Final = Statement(
-    lambda _: (
-        select(t.operator_event)
-        .where(
-            t.operator_event.c.account_id == bindparam("account_id", type_=Str),
-            t.operator_event.c.id < bindparam("before", type_=Int),
-        )
-        .order_by(t.operator_event.c.id.desc())
-        .limit(bindparam("n", type_=Int))
-    )
-)
-
-
-def operator_events(tx: Tx, account_id: str | None, limit: int, before: int | None) -> list[OperatorEvent]:
-    """Newest first; see ``CallbackStore.list_operator_events``."""
-    last = 1 << 62 if before is None else before
-    if account_id is None:
-        rows = tx.run(_TOLD, before=last, n=limit)
-    else:
-        rows = tx.run(_TOLD_OF, account_id=account_id, before=last, n=limit)
-    return [OperatorEvent(row[0], row[2], row[1], row[3], row[4], row[5]) for row in rows]

@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.Column("old_secret_until", sa.BigInteger(), nullable=True),
         sa.Column("callback_statuses", sa.Text(), nullable=False),
         sa.Column("incoming_url", sa.Text(), nullable=True),
+        sa.Column("events_url", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
         sa.UniqueConstraint("service_plan_id"),
@@ -133,6 +134,7 @@ def upgrade() -> None:
         sa.Column("bundle", sa.BigInteger(), nullable=True),
         sa.Column("endpoint", sa.BigInteger(), nullable=False),
         sa.Column("again_at", sa.BigInteger(), nullable=True),
+        sa.Column("notice", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(
