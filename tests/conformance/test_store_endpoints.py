@@ -18,7 +18,7 @@ from kvitto.core.endpoint import (
     secrets_of,
 )
 from kvitto.core.model import Attempt, CallbackResult, CallbackState, Notify
-from kvitto.core.record import CallbackFilter, EventPage, NewReplay, ReplayState
+from kvitto.core.record import CallbackFilter, CursorRefused, EventPage, NewReplay, ReplayState
 from kvitto.core.status import Reason, Status
 from kvitto.store import schema as t
 from kvitto.store.callbackapi import Want
@@ -364,7 +364,7 @@ async def test_p13_a_report_that_does_not_know_of_an_enabling_moves_nothing_and_
     assert (now.state, now.breaker, now.switches) == (EndpointState.HEALTHY, REST, 1)
     assert now.failed == 20, "what it counted is added"
     kinds = [one.kind for one in await house.store.list_operator_events(house.account.id, 10)]
-    assert kinds == ["endpoint.open"], "nothing was disabled, and the second report is told to nobody"
+    assert kinds == ["endpoint.enabled", "endpoint.open"], "the second report is told to nobody"
     await house.store.record_endpoints([opened._replace(switches=1)])
     (now,) = await house.store.changed_endpoints(0)
     assert (now.state, now.breaker) == (EndpointState.OPEN, breaker)
@@ -502,7 +502,7 @@ async def test_events_from_now_on_leave_the_past_out(house: House):
 
 @pytest.mark.parametrize("cursor", ["x", "1", "1-", "-1-2", "1-2-3", "99999999999999999999-1", "9223372036854775808-0"])
 async def test_a_cursor_that_is_none_is_refused(house: House, cursor):
-    assert await house.store.events_after(house.account.id, cursor, 10) is None
+    assert await house.store.events_after(house.account.id, cursor, 10) is CursorRefused.MALFORMED
 
 
 async def test_an_event_that_commits_late_is_not_skipped(postgres_house: House):

@@ -4,7 +4,9 @@ Most of these messages are told of nowhere else: rows of ``dispatched`` list the
 """
 
 import asyncio
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -13,7 +15,7 @@ from sqlalchemy import delete, func, select
 
 from kvitto.core.model import Account, Notify, PartKey
 from kvitto.core.receipt import LinkRules
-from kvitto.core.record import EventPage, EventView
+from kvitto.core.record import CursorRefused, EventPage, EventView
 from kvitto.core.status import ErrorSource, Reason, Status
 from kvitto.store import schema as t
 from kvitto.store.api import SubmitAnswer
@@ -21,17 +23,20 @@ from kvitto.store.commits import Verb
 from kvitto.store.statements import Statement
 from kvitto.store.verbs import reconciliation
 from tests.conformance.house import House
+from tests.support.clock import FakeClock
 
 DAY_S = 86_400
 
 
-async def read_all(house: House, wanted: int, *, limit: int = 100, account: Account | None = None) -> list[EventView]:
+async def read_all(
+    house: House, wanted: int, *, limit: int = 100, account: Account | None = None, after: str = ""
+) -> list[EventView]:
     """All changes of the account, page by page, once as many as are wanted are there: whoever has a transaction open
     on the cluster holds readers back.
     """
     owner = (account or house.account).id
     seen: list[EventView] = []
-    cursor = ""
+    cursor = after
     async with asyncio.timeout(30):
         while True:
             page: EventPage = await house.store.events_after(owner, cursor, limit)
@@ -218,6 +223,57 @@ async def test_numbers_go_on_after_a_restart_whatever_was_drawn_last(house: Hous
     seen = await read_all(house, 4)
     assert seen[-1].seq > max(before)
     assert len({one.seq for one in seen}) == 4
+
+
+async def test_a_cursor_ahead_of_everything_is_refused_and_none_that_was_handed_out(house: House):
+    await house.dispatch(3, notify=Notify.NONE)
+    seen = await read_all(house, 3)
+    now = await house.store.events_after(house.account.id, "now", 10)
+    for cursor in (seen[0].cursor, seen[-1].cursor, now.cursor):
+        assert isinstance(await house.store.events_after(house.account.id, cursor, 10), EventPage)
+    place, number = (int(one) for one in seen[-1].cursor.split("-"))
+    forged = [f"{place + (1 << 40)}-{number}", f"{(1 << 63) - 1}-{(1 << 63) - 1}"]
+    if not house.store.commits._database.remote:
+        forged += [f"0-{number + 1}", f"0-{1 << 62}", f"1-{number}"]
+    for cursor in forged:
+        assert await house.store.events_after(house.account.id, cursor, 10) is CursorRefused.AHEAD, cursor
+
+
+async def test_a_cursor_from_before_an_older_copy_was_restored_is_refused(sqlite_url: str, tmp_path: Path):
+    clock = FakeClock()
+    house = await House(sqlite_url, clock).start()
+    await house.dispatch(2, notify=Notify.NONE)
+    await house.store.stop()
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    shutil.copy(path, tmp_path / "copy.db")
+    await house.restart()
+    await house.dispatch(2, notify=Notify.NONE)
+    cursor = (await read_all(house, 4))[-1].cursor
+    await house.store.stop()
+    for one in path.parent.glob(f"{path.name}*"):
+        one.unlink()
+    shutil.copy(tmp_path / "copy.db", path)
+    await house.restart()
+    assert await house.store.events_after(house.account.id, cursor, 10) is CursorRefused.AHEAD
+    assert len(await read_all(house, 2)) == 2
+    await house.stop()
+
+
+async def test_an_honest_cursor_leads_on_after_everything_was_forgotten(house: House):
+    """Numbers rise for ever: who read up to the last change misses none of those that come when all rows are gone."""
+    (message,) = await house.dispatch(notify=Notify.NONE)
+    await house.receipt_for(message)
+    cursor = (await read_all(house, 2))[-1].cursor
+    house.clock.advance(100 * DAY_S)
+    for _ in range(3):
+        await house.store.clean({"link": LinkRules()}, 30, house.now, 100)
+    for table in (t.event, t.dispatched, t.callback, t.receipt, t.message):
+        assert await count(house, table) == 0, table.name
+    await house.restart()
+    page = await house.store.events_after(house.account.id, cursor, 10)
+    assert (page.events, page.more) == ([], False)
+    (later,) = await house.dispatch(notify=Notify.NONE)
+    assert told(await read_all(house, 1, after=cursor)) == [(later, Status.DISPATCHED)]
 
 
 async def test_a_list_that_commits_late_is_not_skipped(postgres_house: House):

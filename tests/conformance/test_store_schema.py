@@ -213,7 +213,16 @@ def test_a_server_that_is_away_is_said_to_be_unavailable():
         upgrade("postgresql://kvitto@127.0.0.1:1/nowhere")
 
 
-_NO_ACCOUNT = {"account", "sealed", "link_counter", "link_state", "pulse", "sign_in_failure", "sign_in_link"}
+_NO_ACCOUNT = {
+    "account",
+    "sealed",
+    "high_water",
+    "link_counter",
+    "link_state",
+    "pulse",
+    "sign_in_failure",
+    "sign_in_link",
+}
 
 
 def test_every_table_carries_the_account_and_instants_are_whole_milliseconds():

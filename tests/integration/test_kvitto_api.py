@@ -336,6 +336,13 @@ def test_events_come_in_order_from_a_cursor_and_can_be_waited_for(shop):
     assert shop.get(f"events?after={seen[0]['cursor']}")["events"] == seen[1:]
 
 
+def test_a_cursor_of_another_database_is_refused_in_words(shop):
+    for cursor, words in (("x", "handed out"), (f"0-{1 << 62}", "older copy"), (f"{1 << 40}-1", "older copy")):
+        answer = shop.ask("GET", f"events?after={cursor}&wait_s=20")
+        assert (answer.status, answer.json["field"]) == (400, "after")
+        assert words in answer.json["detail"]
+
+
 # --- accounts ---------------------------------------------------------------------------------------------------------
 
 

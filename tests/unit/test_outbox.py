@@ -53,7 +53,7 @@ class ScriptedDialect:
     callback_timeout_s = 7.0
     supersedes = False
     most_per_callback = 1
-    most_at_once = None
+    most_at_once: int | None = None
 
     def __init__(self) -> None:
         self.judged: list[tuple[int | None, float | None]] = []

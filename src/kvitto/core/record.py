@@ -18,6 +18,7 @@ __all__ = [
     "CallbackPage",
     "CallbackTry",
     "CallbackView",
+    "CursorRefused",
     "EventPage",
     "EventView",
     "NewReplay",
@@ -140,6 +141,13 @@ class EventView(NamedTuple):
     seq: int
     cursor: str
     view: MessageView
+
+
+class CursorRefused(StrEnum):
+    """Why a cursor leads nowhere."""
+
+    MALFORMED = "malformed"
+    AHEAD = "ahead"  # of everything that was ever stored here: it is of another database, or of a newer copy of this
 
 
 class EventPage(NamedTuple):

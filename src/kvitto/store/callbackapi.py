@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from kvitto.core.endpoint import Endpoint, EndpointHealth, EndpointStats, NewEndpoint
 from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult, FrozenAnswer, OperatorEvent
-from kvitto.core.record import CallbackFilter, CallbackPage, CallbackTry, CallbackView, EventPage, NewReplay, Replay
+from kvitto.core.record import (
+    CallbackFilter,
+    CallbackPage,
+    CallbackTry,
+    CallbackView,
+    CursorRefused,
+    EventPage,
+    NewReplay,
+    Replay,
+)
 from kvitto.core.users import AuditEntry
 
 if TYPE_CHECKING:  # the whole, of which this is a part
@@ -208,8 +217,9 @@ class CallbackStore(Protocol):
 
     # --- reconciliation --------------------------------------------------------------------------------------------
 
-    async def events_after(self, account_id: str | None, cursor: str, limit: int) -> EventPage | None:
+    async def events_after(self, account_id: str | None, cursor: str, limit: int) -> EventPage | CursorRefused:
         """Changes of statuses in the order of their commits; ``cursor`` "": from the beginning, "now": from now on.
 
-        None for a cursor that is none. What commits late is never skipped, whoever writes it.
+        A cursor that is none, or ahead of everything, is refused. What commits late is never skipped, whoever
+        writes it.
         """

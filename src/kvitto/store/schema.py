@@ -43,6 +43,7 @@ __all__ = [
     "event",
     "feedback",
     "handing",
+    "high_water",
     "idempotency",
     "incoming",
     "link_counter",
@@ -619,6 +620,15 @@ handing = Table(
     Column("seqs", Text, nullable=False, comment="JSON list: the rows of unread that were taken (P16)"),
     sqlite_autoincrement=True,
 )
+
+high_water = Table(
+    "high_water",
+    metadata,
+    Column("name", Text, primary_key=True, comment="'serial': of the one series of numbers"),
+    Column("value", BigInteger, nullable=False, comment="the highest that was drawn when rows were last forgotten"),
+    sqlite_with_rowid=False,
+)
+"""So that numbers rise for ever, also where all rows that had one are gone: readers keep their places by them."""
 
 idempotency = Table(
     "idempotency",

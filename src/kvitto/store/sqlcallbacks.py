@@ -9,7 +9,16 @@ from typing import Any, Final, TypeVar
 
 from kvitto.core.endpoint import Endpoint, EndpointHealth, EndpointStats, NewEndpoint
 from kvitto.core.model import Account, Attempt, CallbackDue, CallbackResult, FrozenAnswer, OperatorEvent
-from kvitto.core.record import CallbackFilter, CallbackPage, CallbackTry, CallbackView, EventPage, NewReplay, Replay
+from kvitto.core.record import (
+    CallbackFilter,
+    CallbackPage,
+    CallbackTry,
+    CallbackView,
+    CursorRefused,
+    EventPage,
+    NewReplay,
+    Replay,
+)
 from kvitto.core.users import AuditEntry
 from kvitto.store.api import AdmissionRefused
 from kvitto.store.audited import kept
@@ -242,7 +251,7 @@ class SqlCallbacks:
 
     # --- reconciliation --------------------------------------------------------------------------------------------
 
-    async def events_after(self, account_id: str | None, cursor: str, limit: int) -> EventPage | None:
+    async def events_after(self, account_id: str | None, cursor: str, limit: int) -> EventPage | CursorRefused:
         """See ``CallbackStore.events_after``."""
         return await self._read(events_after, account_id, cursor, limit, by_commit=self._several_writers)
 

@@ -41,7 +41,7 @@ _SIZE_FOR: Final = [next(size for size in SIZES if size >= count) for count in r
 
 _HIGHEST: Final = (
     "SELECT (SELECT max(seq) FROM event), (SELECT max(id) FROM callback), (SELECT max(id) FROM receipt),"
-    " (SELECT max(seq) FROM dispatched)"
+    " (SELECT max(seq) FROM dispatched), (SELECT value FROM high_water WHERE name = 'serial')"
 )
 
 _TRANSIENT: Final = (

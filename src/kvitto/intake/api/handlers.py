@@ -14,7 +14,7 @@ import msgspec
 from kvitto.core.endpoint import DisabledWhy, Endpoint, NewEndpoint, origin_of
 from kvitto.core.ids import new_nonce, new_secret
 from kvitto.core.model import Account, CallbackState
-from kvitto.core.record import CallbackFilter, NewReplay
+from kvitto.core.record import CallbackFilter, CursorRefused, NewReplay
 from kvitto.core.relay import RelayDesk
 from kvitto.core.sample import Sample
 from kvitto.core.urls import BadUrl, parse_target
@@ -32,6 +32,15 @@ POLL_S: Final = 0.5
 """How often a reader who waits for events is looked after."""
 MOST_WAITING: Final = 200
 """Readers who wait for events at once; others are answered at once."""
+
+_CURSORS: Final = {
+    CursorRefused.MALFORMED: "not one that was handed out",
+    CursorRefused.AHEAD: (
+        "it lies ahead of everything that was ever stored here: another database handed it out, or this one before an "
+        "older copy of it was put in its place; what has changed since then is not here. Begin again without it, or "
+        "with now"
+    ),
+}
 
 UrlProblem = Callable[[str, tuple[str, ...]], str | None]
 """A URL and the networks that are open to its callbacks -> why it is not to be saved (P19); None when it may be."""
@@ -270,8 +279,8 @@ class Handlers:
         after, looks = query.after, 0
         while True:
             page = await self._store.events_after(ask.account.id, after, query.limit)
-            if page is None:
-                raise Refusal("invalid_cursor", "not one that was handed out", field="after")
+            if isinstance(page, CursorRefused):
+                raise Refusal("invalid_cursor", _CURSORS[page], field="after")
             looks += 1
             over = looks > query.wait_s / POLL_S or (looks == 1 and self._waiting >= MOST_WAITING)
             if page.events or (over and not page.more):

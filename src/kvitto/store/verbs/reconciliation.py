@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, case, func, literal, null, or_, select, tuple_
 
-from kvitto.core.record import EventPage, EventView
+from kvitto.core.record import CursorRefused, EventPage, EventView
 from kvitto.core.status import Reason, Status
 from kvitto.store import schema as t
 from kvitto.store.commitorder import OldestOpenTx
@@ -86,19 +86,40 @@ _LAST: Final = Statement(
 _HORIZON: Final = Statement(lambda _: select(OldestOpenTx()))
 
 
-def events_after(tx: Tx, account_id: str | None, cursor: str, limit: int, *, by_commit: bool) -> EventPage | None:
+_DRAWN: Final = Statement(
+    lambda _: select(
+        select(func.max(t.callback.c.id)).scalar_subquery(),
+        select(func.max(t.receipt.c.id)).scalar_subquery(),
+        select(func.max(t.high_water.c.value)).scalar_subquery(),
+    )
+)
+"""Where else a number may stand that was drawn, when the events and rows that had the last ones are forgotten."""
+
+
+def events_after(
+    tx: Tx, account_id: str | None, cursor: str, limit: int, *, by_commit: bool
+) -> EventPage | CursorRefused:
     """A page of changes; see ``CallbackStore.events_after``. ``by_commit``: there may be several writers."""
     until = max(one or 0 for one in tx.run(_HORIZON if by_commit else _LAST)[0])
     if cursor == NOW:
         return EventPage([], f"{until}-0" if by_commit else f"0-{until}", False)
     found = _CURSOR.fullmatch(cursor or "0-0")
     if found is None or int(found[1]) >> 63 or int(found[2]) >> 63:
-        return None
+        return CursorRefused.MALFORMED
     place = (int(found[1]), int(found[2]))
+    if _is_ahead(tx, place, until, by_commit=by_commit):
+        return CursorRefused.AHEAD
     given = {"seq": place[1], "until": until} | ({"tx": place[0]} if by_commit else {})
     events = tx.run(_EVENTS_BY_COMMIT if by_commit else _EVENTS, **given, n=LOOKED_AT)
     rows = tx.run(_ROWS_BY_COMMIT if by_commit else _ROWS, **given, n=ROWS_AT, account=account_id or EVERYBODY)
     return _page(tx, events, rows, account_id, place, limit)
+
+
+def _is_ahead(tx: Tx, place: tuple[int, int], until: int, *, by_commit: bool) -> bool:
+    """Whether nobody here can have handed this place out. A reader that waited there would wait for ever."""
+    if by_commit:
+        return place > (until, 0)
+    return place[0] != 0 or (place[1] > until and place[1] > max(one or 0 for one in tx.run(_DRAWN)[0]))
 
 
 def _page(

@@ -11,7 +11,8 @@ Must not know: why somebody keeps things longer. Next: ``Store.clean``, ``kvitto
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Select, bindparam, delete, func, select
+from sqlalchemy import Select, bindparam, delete, func, select, true
+from sqlalchemy.dialects import postgresql
 
 from kvitto.core.ids import message_range
 from kvitto.core.model import ReceiptOutcome
@@ -62,6 +63,7 @@ def clean(tx: Tx, scope: Scope, items: Sequence[CleanStep]) -> list[Cleaned]:
 
 def _step(tx: Tx, item: CleanStep) -> Cleaned:
     keeps = _Keeps(tx, item)
+    highest = max(one or 0 for one in tx.run(_HIGHEST)[0])
     steps = [
         _clean_receipts(tx, item, keeps),
         _clean_incoming(tx, item, keeps),
@@ -69,7 +71,34 @@ def _step(tx: Tx, item: CleanStep) -> Cleaned:
         _clean_batches(tx, item, keeps),
         _clean_dispatched(tx, item, keeps),
     ]
-    return Cleaned(sum(removed for removed, _ in steps), all(over for _, over in steps))
+    cleaned = Cleaned(sum(removed for removed, _ in steps), all(over for _, over in steps))
+    if cleaned.removed:
+        tx.run(_REMEMBER, [("serial", highest)])
+    return cleaned
+
+
+_HIGHEST: Final = Statement(
+    lambda _: select(
+        *[
+            select(func.max(column)).scalar_subquery()
+            for column in (t.event.c.seq, t.dispatched.c.seq, t.callback.c.id, t.receipt.c.id)
+        ]
+    )
+)
+
+
+def _remember(r: Any) -> Any:
+    """Numbers go on from here, whatever rows are left. The clause is PostgreSQL's by name; SQLite has it too."""
+    given = select(r.c.name, r.c.value).where(true())  # SQLite: or ON would begin a join
+    insertion = postgresql.insert(t.high_water).from_select(["name", "value"], given)
+    return insertion.on_conflict_do_update(
+        index_elements=["name"],
+        set_={"value": insertion.excluded.value},
+        where=insertion.excluded.value > t.high_water.c.value,
+    )
+
+
+_REMEMBER: Final = Statement(_remember, name=Str, value=Int)
 
 
 _RETENTIONS: Final = Statement(

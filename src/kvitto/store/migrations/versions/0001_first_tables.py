@@ -327,6 +327,13 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "high_water",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "idempotency",
         sa.Column("account_id", _ID, nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
