@@ -4,7 +4,7 @@
 #   make test [TESTS=tests] [ARGS='-k r26']                 the whole suite, with PostgreSQL, node-smpp, Kannel, Go, PHP, Java
 #   make screenshots [ARGS='overview batch']                pictures of the dashboard for docs/images
 #   make lint | format | docs | lock | clean
-#   make bench | bench-receipts | bench-callbacks | profile | backlog      how fast, how large
+#   make bench | bench-receipts | bench-callbacks | profile | backlog | replay      how fast, how large
 #   make storm | long | fuzz [SECONDS=600]                  what is too long for the suite
 
 PYTHON ?= python3
@@ -22,7 +22,7 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
           --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-receipts bench-callbacks profile storm backlog long fuzz overview screenshots docs lock postgres strace chromium peers node kannel \
+.PHONY: help run test lint format bench bench-receipts bench-callbacks profile storm backlog replay long fuzz overview screenshots docs lock postgres strace chromium peers node kannel \
         receivers clean
 
 help:
@@ -179,6 +179,10 @@ profile: $(VENV)/.develops
 storm: $(VENV)/.develops postgres
 	KVITTO_TEST_STORM_KILLS=200 KVITTO_TEST_POINT_ROUNDS=10 \
 	  $(BIN)/python -m pytest -m storm -s --timeout 7200 $(TESTS) $(ARGS)
+
+# A hundred thousand callbacks replayed, the server killed in the middle, on both databases (P14; the suite: 3 000).
+replay: $(VENV)/.develops postgres
+	KVITTO_TEST_REPLAY=100000 $(BIN)/python -m pytest -s --timeout 3600 tests/acceptance/test_replay.py $(ARGS)
 
 # Start, work and stop with a million recipients in the store, on both databases (the suite does it with 30 000).
 backlog: $(VENV)/.develops postgres
