@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from typing import Any, Final
 
 import asyncpg
@@ -18,6 +19,9 @@ __all__: list[str] = []
 
 LOCK: Final = 0x6B766974746F
 """The advisory lock under which PostgreSQL is migrated, so that nodes starting together do it once."""
+
+WAL_TRIES: Final = 100
+WAL_PAUSE_S: Final = 0.1
 
 
 def _run(connection: Connection) -> None:
@@ -37,11 +41,24 @@ def _migrate_sqlite(url: str) -> None:
 
     @event.listens_for(engine, "connect")
     def use_wal(connection: Any, record: object) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
+        _use_wal(connection)
 
     with engine.begin() as connection:
         _run(connection)
     engine.dispose()
+
+
+def _use_wal(connection: Any) -> None:
+    """Where two make a fresh file at once, one of them is refused at once: for this change SQLite waits for nobody."""
+    for again in range(WAL_TRIES, 0, -1):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if again == 1 or "locked" not in str(error):
+                raise
+            time.sleep(WAL_PAUSE_S)
+        else:
+            return
 
 
 async def _migrate_postgres(url: str) -> None:
