@@ -131,7 +131,7 @@ async def test_a_session_is_over_at_its_time_and_so_are_its_live_pages(office: O
     office.clock.advance(3600)
     assert (await office.visit("owner", "GET", "/overview")).status == 303
     assert live.stream is not None
-    assert [piece async for piece in live.stream] == [b"event: end\n\n"]
+    assert [piece async for piece in live.stream] == [b"event: gone\ndata: gone\n\n"]
 
 
 async def test_a_user_whose_role_is_taken_away_loses_it_at_once(office: Office):

@@ -125,6 +125,11 @@ class Office:
         self.users[name] = user
         return user
 
+    @staticmethod
+    def session_hash(name: str) -> str:
+        """What the store knows the session of that user by."""
+        return hash_of(f"secret-{name}")
+
     async def visit(
         self,
         who: str | None,

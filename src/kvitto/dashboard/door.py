@@ -16,6 +16,7 @@ from kvitto.dashboard.routes import ANYBODY, Route
 from kvitto.dashboard.signin import hash_of, session_of
 from kvitto.dashboard.tools import Tools
 from kvitto.dashboard.web import COOKIE, HEADERS, Answer, Refused, Visit, redirect
+from kvitto.dashboard.words import refusal_title
 from kvitto.telemetry import get_logger
 
 __all__ = ["Dashboard"]
@@ -54,6 +55,7 @@ class Dashboard:
             visit.signed_in = session_of(found)
         if visit.method == _CHANGING:
             _check_origin(visit)
+        visit.who = route.who
         if route.who is not ANYBODY:
             if visit.signed_in is None:
                 return self._to_sign_in(visit)
@@ -75,7 +77,9 @@ class Dashboard:
 
     async def _refuse(self, visit: Visit, refused: Refused) -> Answer:
         try:
-            return await self._desktop.page(visit, "refused.html", refused.status, words=refused.words)
+            title = refusal_title(refused.status)
+            values = {"title": title, "words": refused.words, "code": refused.status}
+            return await self._desktop.page(visit, "refused.html", refused.status, **values)
         except StoreUnavailable:
             return Answer(refused.status, refused.words.encode(), "text/plain; charset=utf-8")
 
