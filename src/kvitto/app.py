@@ -631,6 +631,7 @@ class App:
             ids=self._ids,
             prefix=settings.http.path_prefix,
             session_ms=round(settings.dashboard.session_hours * 3_600_000),
+            idle_ms=round(settings.dashboard.idle_hours * 3_600_000),
             dialects=tuple(dialects),
             retention_days=settings.store.retention_days,
             send=send,

@@ -297,3 +297,47 @@ def test_a_live_page_does_not_keep_the_server_from_stopping(place: Place, tmp_pa
             page.goto(f"{server.origin}/overview")
         assert server.stop() < 8
         assert "did not stop in time" not in server.log()
+
+
+@pytest.mark.parametrize("setting", ["dashboard.session_hours", "dashboard.idle_hours"])
+def test_a_session_expires_and_the_page_that_is_open_asks_to_sign_in(place: Place, tmp_path: Path, setting: str):
+    settings = {"simulator.port": 0, setting: 10 / 3600}
+    with ServerProcess(tmp_path, settings=settings, arguments=["--demo"]) as server:
+        page = place.opened.new_context(base_url=server.origin).new_page()
+        link = server.run_json("user", "passwd", "operator", "--link")["sign_in_path"]
+        sign_in_by(page, f"{server.origin}{link}")
+        page.goto("/links")
+        page.wait_for_url("**/sign-in?next=/links", timeout=60_000)
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        page.goto("/overview")
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_a_page_that_has_ended_asks_no_more(place: Place):
+    page = place.signed_in("demo")
+    batch = place.send(**{"from": "Kvitto", "to": ["46701740611"], "body": "hello"})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/events") else None)
+    page.goto(f"/batches/{batch}")
+    expect(page.get_by_text("1 of 1 ended")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.locator("[data-live]")).to_be_hidden(timeout=WITHIN_MS)
+    page.goto("/overview")
+    assert [url for url in asked if "/batches/" in url] in ([], [f"{place.server.origin}/batches/{batch}/events"])
+
+
+def test_what_is_typed_and_opened_stays_while_a_live_page_moves(place: Place):
+    page = place.signed_in("operator")
+    page.goto("/receipts")
+    expect(page.locator("[data-live]")).to_have_text("Live", timeout=WITHIN_MS)
+    place.send(**{"from": "Kvitto", "to": ["999700000033"], "body": "hello"})
+    first = page.locator("section.card").filter(has_text="Unreadable").first
+    expect(first).to_be_visible(timeout=WITHIN_MS)
+    first.get_by_text("PDU as it came").click()
+    form = first.locator("form")
+    if form.count():
+        form.get_by_label("It belongs to message").fill("01M80WMRZ53")
+    cards = page.locator("section.card").filter(has_text="Unreadable")
+    before = cards.count()
+    place.send(**{"from": "Kvitto", "to": ["999700000133"], "body": "hello"})
+    expect(cards).to_have_count(before + 1, timeout=WITHIN_MS)
+    assert page.locator("details[open] pre.raw").count() == 1

@@ -7,13 +7,14 @@ Must not know: the HTTP server. Next: ``kvitto.dashboard.routes``.
 """
 
 import hmac
+from contextlib import suppress
 from typing import Final
 from urllib.parse import quote, urlsplit
 
 from kvitto.core.errors import StoreUnavailable
 from kvitto.dashboard.desktop import Desktop
 from kvitto.dashboard.routes import ANYBODY, Route
-from kvitto.dashboard.signin import hash_of, session_of
+from kvitto.dashboard.signin import hash_of, is_sign_of_life, session_of
 from kvitto.dashboard.tools import Tools
 from kvitto.dashboard.web import COOKIE, HEADERS, Answer, Refused, Visit, redirect
 from kvitto.dashboard.words import refusal_title
@@ -52,7 +53,7 @@ class Dashboard:
         secret = visit.cookies.get(COOKIE, "")
         if secret:
             found = await self._tools.office.find_session(hash_of(secret), visit.now)
-            visit.signed_in = session_of(found)
+            visit.signed_in = session_of(found, visit.now, self._tools.idle_ms)
         if visit.method == _CHANGING:
             _check_origin(visit)
         visit.who = route.who
@@ -63,9 +64,18 @@ class Dashboard:
                 raise Refused(403, f"This page is not for a {visit.signed_in.user.role}.")
             if visit.method == _CHANGING:
                 _check_token(visit)
+            await self._keep_alive(visit)
             if route.account and visit.account_id is None:
                 return await self._desktop.page(visit, "choose.html")
         return await route.view(self._desktop, visit)
+
+    async def _keep_alive(self, visit: Visit) -> None:
+        """Somebody is there. A page that comes back by itself (a live one, whose connection was lost) says nothing."""
+        session = visit.session
+        by_itself = "text/event-stream" in visit.headers.get("accept", "")
+        if not by_itself and is_sign_of_life(session, visit.now, self._tools.idle_ms):
+            with suppress(StoreUnavailable):  # pages can be read while nothing can be written
+                await self._tools.office.touch_session(session.hash, visit.now)
 
     def _to_sign_in(self, visit: Visit) -> Answer:
         if visit.method == _CHANGING:

@@ -103,7 +103,8 @@ class Streams:
         visit.now = self._tools.clock.now()
         was = visit.session
         try:
-            session = session_of(await self._tools.office.find_session(was.hash, visit.now))
+            found = await self._tools.office.find_session(was.hash, visit.now)
+            session = session_of(found, visit.now, self._tools.idle_ms)
             if session is None or session.user.role not in visit.who or session.account_id != was.account_id:
                 return None
             visit.signed_in = session
