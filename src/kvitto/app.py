@@ -60,7 +60,6 @@ from kvitto.intake.doors import Doors
 from kvitto.intake.exchange import HttpLimits, Request
 from kvitto.intake.health import Health, open_docs, open_metrics
 from kvitto.intake.http import Server
-from kvitto.intake.routing import Router
 from kvitto.intake.sessions import Sessions
 from kvitto.measures import read_samples
 from kvitto.pages import (
@@ -593,7 +592,7 @@ class App:
                 "ninebits": ninebits_openapi.document(),
             },
         )
-        dashboard = await self._open_dashboard(store, desk, doors.router) if settings.dashboard.enabled else None
+        dashboard = await self._open_dashboard(store, desk, doors) if settings.dashboard.enabled else None
         server = self._http = Server(
             doors.handle,
             settings.http.host,
@@ -618,7 +617,7 @@ class App:
             self._stops.append(("relay", self._relay.stop))  # before HTTP, whose end would wait for its streams
         _log().info("http.listening", url=self.url)
 
-    async def _open_dashboard(self, store: SqlStore, desk: Desk, router: Router) -> Dashboard:
+    async def _open_dashboard(self, store: SqlStore, desk: Desk, doors: Doors) -> Dashboard:
         settings, clock, client = self.settings, self._clock, self._client
         assert client is not None
         dialects = {dialect.name: dialect for dialect in self._dialects}
@@ -646,7 +645,7 @@ class App:
             endpoint_problem=setting_problem,
         )
         dashboard = Dashboard(tools)
-        open_pages(router, dashboard)
+        open_pages(doors, dashboard)
         self.sign_in_links = await self._first_links(store)
         return dashboard
 

@@ -49,6 +49,10 @@ class Dashboard:
             answer = await self._refuse(visit, Refused(500, "Something went wrong here. It has been logged."))
         return answer.with_headers(*HEADERS)
 
+    async def lose(self, visit: Visit) -> Answer:
+        """Answer a visit to what is no page. Raises: nothing."""
+        return await self.enter(_NOWHERE, visit)
+
     async def _enter(self, route: Route, visit: Visit) -> Answer:
         secret = visit.cookies.get(COOKIE, "")
         if secret:
@@ -92,6 +96,13 @@ class Dashboard:
             return await self._desktop.page(visit, "refused.html", refused.status, **values)
         except StoreUnavailable:
             return Answer(refused.status, refused.words.encode(), "text/plain; charset=utf-8")
+
+
+async def _nowhere(desktop: Desktop, visit: Visit) -> Answer:
+    raise Refused(404, "There is no page at this address.")
+
+
+_NOWHERE: Final = Route("GET", "", _nowhere, ANYBODY)
 
 
 def _check_origin(visit: Visit) -> None:

@@ -54,7 +54,9 @@ _OUTCOMES: Final[Mapping[str, str]] = {
 
 
 class Step(NamedTuple):
-    """One line of the timeline. ``facts``: names and values; ``raw``: the PDU in hex; ``rule``: of docs/rules.md."""
+    """One line of the timeline. ``facts``: names and values; ``raw``: the PDU in hex; ``rule``: of docs/rules.md;
+    ``status``: that the message came to by it.
+    """
 
     at: int
     kind: str
@@ -64,6 +66,7 @@ class Step(NamedTuple):
     raw: str = ""
     rule: str = ""
     callback_id: int | None = None
+    status: Status | None = None
 
 
 def timeline(message: FullMessage) -> list[Step]:
@@ -112,7 +115,13 @@ def _receipts(message: FullMessage) -> list[Step]:
 def read_receipt(raw: str, received_at: int) -> tuple[tuple[str, str], ...]:
     """What we read in a receipt's PDU (hex), as names and values."""
     read: Mapping[str, Any] = read_pdu_line(raw, LinkRules(), received_at)
-    return tuple((name, str(read[name])) for name in _READ_FIELDS if read.get(name) not in (None, ""))
+    return tuple((name, _shown(read[name])) for name in _READ_FIELDS if read.get(name) not in (None, ""))
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {one}" for name, one in value.items() if one is not None)
+    return str(value)
 
 
 def _events(message: FullMessage) -> list[Step]:
@@ -122,7 +131,15 @@ def _events(message: FullMessage) -> list[Step]:
         facts = (("Error", error),) if error else ()
         title = f"{TITLES[one.status]} ({one.reason})"
         steps.append(
-            Step(one.at, "status", title, SENTENCES[one.status, one.reason], facts, "", RULES.get(one.reason, ""))
+            Step(
+                one.at,
+                "status",
+                title,
+                SENTENCES[one.status, one.reason],
+                facts,
+                rule=RULES.get(one.reason, ""),
+                status=one.status,
+            )
         )
     return steps + _silent_dispatch(message)
 

@@ -16,16 +16,16 @@
     const count = (n) => n.toLocaleString("en").replaceAll(",", "\u202f");
     const options = {
       width: box.clientWidth,
-      height: 220,
+      height: 230,
       padding: [8, 10, 0, 0],
       legend: { live: true, markers: { width: 0, fill: (u, i) => colour("--line-" + Object.keys(series)[i - 1]) } },
       cursor: { y: false, points: { size: 6 } },
       scales: { y: { range: (u, low, high) => [0, Math.max(4, high * 1.1)] } },
       axes: [
-        { ...axis, values: (u, ticks) => ticks.map((one) => clock.format(one * 1000)), space: 64 },
+        { ...axis, values: (u, ticks) => ticks.map((one) => clock.format(one * 1000)), space: 64, size: 30 },
         { ...axis, values: (u, ticks) => ticks.map(count), size: 52, incrs: steps },
       ],
-      series: [{ label: box.dataset.zone, value: (u, one) => one == null ? "time" : clock.format(one * 1000) }].concat(Object.keys(series).map((name) => ({
+      series: [{ label: box.dataset.zone, value: (u, one) => one == null ? "" : clock.format(one * 1000) }].concat(Object.keys(series).map((name) => ({
         label: names[name] || name,
         stroke: colour("--line-" + name),
         fill: name === "accepted" ? colour("--area-accepted") : undefined,
