@@ -128,7 +128,7 @@ def shoot(page: Page, into: Path, name: str, scheme: str, shape: str) -> None:
     full = page.evaluate(f"Math.min(document.documentElement.scrollHeight, {MOST_HEIGHT})")
     clip: Any = {"x": 0, "y": 0, "width": width, "height": max(full, 300)}
     picture = Image.open(io.BytesIO(page.screenshot(clip=clip, full_page=True))).convert("RGB")
-    few = picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few = picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(into / f"{name}-{scheme}-{shape}.png", optimize=True)
 
 
