@@ -101,7 +101,7 @@ def test_a_newcomer_goes_from_the_link_to_a_finished_batch(place: Place):
     assert len(Path(download.value.path()).read_text().splitlines()) == 4
     page.locator("td a.num").first.click()
     timeline = page.locator(".timeline")
-    expect(timeline).to_contain_text("Callback: delivered", timeout=WITHIN_MS)
+    expect(timeline).to_contain_text("Callback: acknowledged", timeout=WITHIN_MS)
     for words in ("Accepted", "written to link simulator", "taken by the SMSC", "Receipt on link simulator"):
         expect(timeline).to_contain_text(words)
     before = len(place.sink.received)
@@ -150,7 +150,7 @@ def test_hostile_content_is_shown_and_does_not_run(place: Place):
     expect(page.get_by_text("1 of 1 ended")).to_be_visible(timeout=WITHIN_MS)
     expect(page.get_by_text(f"hostile {SCRIPT}")).to_be_visible()
     page.locator("td a.num").click()
-    expect(page.locator(".timeline")).to_contain_text("Callback: delivered", timeout=WITHIN_MS)
+    expect(page.locator(".timeline")).to_contain_text("Callback: acknowledged", timeout=WITHIN_MS)
     for path in ("/messages", "/batches", "/callbacks", "/overview", f"/messages?q={SCRIPT}"):
         page.goto(path)
         assert page.evaluate("window.ran") is None
@@ -317,7 +317,14 @@ def test_axe_finds_nothing_serious_and_no_page_is_wider_than_the_screen(place: P
     made = place.server.run_json("endpoint", "create", f"axe-{scheme}-{width}", "--account", "demo", "--url", url)
     page.goto(message)
     callback = page.locator(".timeline .callback a").first.get_attribute("href") or ""
-    ways = ["/overview?span=24h", "/messages?q=to:46700000000", "/messages?q=colour:red", "/nonsense", callback, f"/callbacks/endpoints/{made['id']}"]
+    ways = [
+        "/overview?span=24h",
+        "/messages?q=to:46700000000",
+        "/messages?q=colour:red",
+        "/nonsense",
+        callback,
+        f"/callbacks/endpoints/{made['id']}",
+    ]
     for path in [*PAGES, f"/batches/{batch}", message, *ways]:
         page.goto(path)
         found[path] = serious(page)

@@ -38,8 +38,10 @@ PAGES = {
     "batch": "",
     "callbacks": "/callbacks",
     "callback": "",
+    "endpoint": "",
     "receipts": "/receipts",
     "links": "/links",
+    "doubts": "/links/doubts?link=simulator",
     "try": "/try",
     "webhook": "/settings/webhook",
     "security": "/settings/security",
@@ -48,7 +50,7 @@ PAGES = {
     "refused": "/messages/01K0000000000000000000000A",
     "sign-in": "/sign-in",
 }
-EVERYWHERE = ("overview", "links", "receipts")
+EVERYWHERE = ("overview", "links", "doubts", "receipts")
 """Pages that an operator sees of all accounts."""
 SHAPES = {"wide": (1280, 800), "narrow": (390, 844)}
 MOST_HEIGHT = 1400
@@ -105,6 +107,8 @@ def _a_minute(back: int) -> Iterator[tuple[str, int]]:
 def some_traffic(server: ServerProcess, url: str) -> str:
     """A few hundred messages of every kind; the id of a batch that shows much."""
     keys = json.loads((server.data_dir / "demo.json").read_text())
+    send(server, keys, {"from": "Kvitto", "to": ["999720000951"], "body": "Your code is 2718"})
+    time.sleep(2)  # its link is closed upon it, and binds again
     told = {"delivery_report": "per_recipient"}
     for minute, words in enumerate(("Your parcel is here", "Your table is booked for 19:30", "Invoice 2291 is paid")):
         numbers = [f"4670174{minute}{index:03d}" for index in range(40)]
@@ -120,6 +124,19 @@ def some_traffic(server: ServerProcess, url: str) -> str:
     return send(server, keys, {**body, **told, "callback_url": f"{url}/reports"})
 
 
+def with_few_colours(picture: Image.Image) -> Image.Image:
+    """The picture in 256 colours: its most frequent ones as they are, for what is left those that come near."""
+    counted = picture.getcolors(1 << 24) or []
+    often: list[Any] = [colour for _, colour in sorted(counted, reverse=True)[:160]]
+    seldom = [colour for _, colour in sorted(counted, reverse=True)[160:]] or often
+    rest = Image.new("RGB", (len(seldom), 1))
+    rest.putdata(seldom)
+    near = rest.quantize(96, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for colour in often for part in colour] + near[: 96 * 3])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
 def shoot(page: Page, into: Path, name: str, scheme: str, shape: str) -> None:
     width, height = SHAPES[shape]
     page.set_viewport_size({"width": width, "height": height})
@@ -128,8 +145,7 @@ def shoot(page: Page, into: Path, name: str, scheme: str, shape: str) -> None:
     full = page.evaluate(f"Math.min(document.documentElement.scrollHeight, {MOST_HEIGHT})")
     clip: Any = {"x": 0, "y": 0, "width": width, "height": max(full, 300)}
     picture = Image.open(io.BytesIO(page.screenshot(clip=clip, full_page=True))).convert("RGB")
-    few = picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    few.save(into / f"{name}-{scheme}-{shape}.png", optimize=True)
+    with_few_colours(picture).save(into / f"{name}-{scheme}-{shape}.png", optimize=True)
 
 
 def paths_of(page: Page, origin: str, batch: str) -> dict[str, str]:
@@ -144,6 +160,7 @@ def paths_of(page: Page, origin: str, batch: str) -> dict[str, str]:
         "message": first(f"/messages?q=batch:{batch}", "td a.num", 9),
         "failed-message": first(f"/messages?q=batch:{batch}+status:expired", "td a.num"),
         "batch": f"/batches/{batch}",
+        "endpoint": first("/callbacks", "[aria-label=Endpoints] td a"),
         "callback": first(first("/messages?q=to:46701749001", "td a.num"), ".timeline .callback p a"),
     }
 
@@ -163,12 +180,47 @@ def look_at(page: Page, origin: str, account: str) -> None:
             page.select_option("#look-at", label=account)
 
 
-def pictures(server: ServerProcess, opened: Browser, into: Path, wanted: list[str], batch: str) -> None:
+def set_webhook(page: Page, origin: str, url: str) -> None:
+    page.goto(f"{origin}/settings/webhook")
+    page.get_by_label("Callback URL").fill(url)
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved.").wait_for()
+
+
+def start_replay(page: Page) -> None:
+    """Begin one that lasts for as long as the pictures take."""
+    page.select_option("#states", "finished")
+    page.get_by_label("A second").fill("8")
+    page.get_by_role("button", name="Tell again").click()
+    page.get_by_text("The replay has begun").wait_for()
+    page.get_by_text("Running").wait_for()
+
+
+def send_test_report(page: Page) -> None:
+    page.get_by_role("button", name="Send test report").click()
+    page.locator("#answer").wait_for()
+
+
+def read_a_receipt(page: Page) -> None:
+    text = (
+        "id:1795327830604134 sub:001 dlvrd:000 submit date:2611220610 done date:2611220611 stat:EXPIRED err:032 text:"
+    )
+    page.locator("#pasted").fill(text)
+    page.get_by_role("button", name="Read it").click()
+    page.locator("#read dl").wait_for()
+
+
+PREPARED = {"callbacks": start_replay, "webhook": send_test_report, "receipts": read_a_receipt}
+"""What is done on a page before its picture is taken."""
+
+
+def pictures(server: ServerProcess, opened: Browser, into: Path, wanted: list[str], batch: str, url: str) -> None:
+    """Take each."""
     page = opened.new_context(timezone_id="UTC").new_page()
     sign_in_by(page, links_of(server)["operator"])
     wait_for_the_end(page, server.origin, batch)
     look_at(page, server.origin, "demo")
-    start_replay(page, server.origin)
+    set_webhook(page, server.origin, f"{url}/reports")
     server.run_json("user", "add", "anna", "--role", "member", "--account", "demo")
     server.run_json("user", "add", "bo", "--role", "viewer", "--account", "demo")
     paths = paths_of(page, server.origin, batch)
@@ -179,17 +231,11 @@ def pictures(server: ServerProcess, opened: Browser, into: Path, wanted: list[st
         else:
             look_at(page, server.origin, "All accounts" if name in EVERYWHERE else "demo")
         page.goto(f"{server.origin}{paths[name]}")
+        if name in PREPARED:
+            PREPARED[name](page)
         for scheme in ("light", "dark"):
             for shape in SHAPES:
                 shoot(page, into, name, scheme, shape)
-
-
-def start_replay(page: Page, origin: str) -> None:
-    """Begin one, and leave it running: it takes as long as the callbacks divided by its rate."""
-    page.goto(f"{origin}/callbacks")
-    page.select_option("#states", "finished")
-    page.get_by_role("button", name="Tell again").click()
-    page.get_by_text("The replay has begun").wait_for()
 
 
 def answer(path: str, body: bytes) -> Reply | None:
@@ -213,7 +259,7 @@ def main() -> None:
     ):
         sink.answer = answer
         batch = some_traffic(server, sink.url)
-        pictures(server, opened, options.into, options.names, batch)
+        pictures(server, opened, options.into, options.names, batch, sink.url)
 
 
 if __name__ == "__main__":

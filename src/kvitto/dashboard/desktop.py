@@ -21,7 +21,7 @@ from kvitto.core.words import TITLES, describe_error, explain
 from kvitto.dashboard.live import Draw, Streams
 from kvitto.dashboard.tools import Tools
 from kvitto.dashboard.web import Answer, Refused, Visit
-from kvitto.dashboard.words import counters_of, fact_words, outcome_words
+from kvitto.dashboard.words import counters_of, disabled_words, fact_words, outcome_words
 from kvitto.reports.numbers import spell
 from kvitto.reports.times import iso, length, local, zone_of
 
@@ -75,6 +75,7 @@ class Desktop:
             counters_of=counters_of,
             fact_words=fact_words,
             outcome_words=outcome_words,
+            disabled_words=disabled_words,
         )
 
     def url(self, path: str) -> str:

@@ -6,7 +6,18 @@ Tables and nothing else; a name that is in none of them is shown as it is. Next:
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["COUNTERS", "FACTS", "OUTCOMES", "REFUSALS", "counters_of", "fact_words", "outcome_words", "refusal_title"]
+__all__ = [
+    "COUNTERS",
+    "DISABLED",
+    "FACTS",
+    "OUTCOMES",
+    "REFUSALS",
+    "counters_of",
+    "disabled_words",
+    "fact_words",
+    "outcome_words",
+    "refusal_title",
+]
 
 COUNTERS: Final[Mapping[str, Mapping[str, str]]] = {
     "Submits": {
@@ -65,6 +76,13 @@ OUTCOMES: Final[Mapping[str, str]] = {
 }
 """Why a receipt is on the page for those that somebody should look at."""
 
+DISABLED: Final[Mapping[str, str]] = {
+    "failing": "took nothing for five days",
+    "gone": "answered 410",
+    "operator": "by hand",
+}
+"""Why an endpoint is disabled (``kvitto.core.endpoint``)."""
+
 REFUSALS: Final[Mapping[int, str]] = {
     400: "This cannot be read",
     401: "Your session is over",
@@ -98,6 +116,11 @@ def fact_words(name: str) -> str:
 def outcome_words(outcome: str) -> str:
     """Why a receipt is among those that somebody should look at."""
     return OUTCOMES.get(outcome, "")
+
+
+def disabled_words(why: str) -> str:
+    """Why an endpoint is disabled."""
+    return DISABLED.get(why, why)
 
 
 def refusal_title(status: int) -> str:

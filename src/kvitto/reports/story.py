@@ -12,7 +12,7 @@ from kvitto.core.words import SENTENCES, TITLES, describe_error
 from kvitto.smpp.records import read_pdu_line
 from kvitto.store.office import FullMessage
 
-__all__ = ["RULES", "Step", "read_receipt", "timeline"]
+__all__ = ["RULES", "Step", "read_receipt", "shown_value", "timeline"]
 
 _READ_FIELDS: Final = (
     "message_id",
@@ -115,10 +115,13 @@ def _receipts(message: FullMessage) -> list[Step]:
 def read_receipt(raw: str, received_at: int) -> tuple[tuple[str, str], ...]:
     """What we read in a receipt's PDU (hex), as names and values."""
     read: Mapping[str, Any] = read_pdu_line(raw, LinkRules(), received_at)
-    return tuple((name, _shown(read[name])) for name in _READ_FIELDS if read.get(name) not in (None, ""))
+    return tuple((name, shown_value(read[name])) for name in _READ_FIELDS if read.get(name) not in (None, ""))
 
 
-def _shown(value: object) -> str:
+def shown_value(value: object) -> str:
+    """A value that was read, for people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {one}" for name, one in value.items() if one is not None)
     return str(value)
@@ -169,12 +172,21 @@ def _callbacks(message: FullMessage) -> list[Step]:
             facts.append(("Took", f"{one.last_elapsed_ms} ms"))
         title = f"Callback: {'not told' if untold else _STATES.get(one.state, one.state)}"
         at = one.last_at or one.created_at
-        steps.append(Step(at, "callback", title, f"Tells {one.status}", tuple(facts), callback_id=one.id))
+        steps.append(
+            Step(
+                at,
+                "callback",
+                title,
+                f"Tells: {TITLES[Status(one.status)]}" if one.status else "Tells of the batch's end",
+                tuple(facts),
+                callback_id=one.id,
+            )
+        )
     return steps
 
 
 _STATES: Final[Mapping[str, str]] = {
-    "done": "delivered",
+    "done": "acknowledged",
     "pending": "waits for its next attempt",
     "given_up": "given up",
 }

@@ -17,7 +17,7 @@
     const options = {
       width: box.clientWidth,
       height: 230,
-      padding: [8, 10, 0, 0],
+      padding: [8, 22, 0, 0],
       legend: { live: true, markers: { width: 0, fill: (u, i) => colour("--line-" + Object.keys(series)[i - 1]) } },
       cursor: { y: false, points: { size: 6 } },
       scales: { y: { range: (u, low, high) => [0, Math.max(4, high * 1.1)] } },

@@ -9,7 +9,7 @@ from kvitto.core.status import Status
 from kvitto.dashboard.desktop import Desktop
 from kvitto.dashboard.live import Drawn
 from kvitto.dashboard.web import Answer, Refused, Visit, redirect
-from kvitto.reports.story import read_receipt
+from kvitto.reports.story import read_receipt, shown_value
 from kvitto.smpp.records import read_pdu_line, read_text_line
 
 __all__ = ["assign", "events", "page", "read"]
@@ -85,5 +85,5 @@ async def read(desktop: Desktop, visit: Visit) -> Answer:
         found = read_pdu_line(squeezed, LinkRules(), visit.now)
     else:
         found = read_text_line(pasted.encode(), LinkRules(), visit.now)
-    told = [(name, str(value)) for name, value in found.items() if value not in (None, "") and name != "raw"]
+    told = [(name, shown_value(value)) for name, value in found.items() if value not in (None, "") and name != "raw"]
     return await _page(desktop, visit, pasted=pasted, read=told)
