@@ -299,8 +299,7 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_axe_finds_nothing_serious_and_no_page_is_wider_than_the_screen(place: Place, scheme: str, width: int):
     viewport = {"width": width, "height": 800}
     page = place.signed_in("operator", color_scheme=scheme, bypass_csp=True, viewport=viewport)

@@ -126,15 +126,24 @@ def some_traffic(server: ServerProcess, url: str) -> str:
 
 def with_few_colours(picture: Image.Image) -> Image.Image:
     """The picture in 256 colours: its most frequent ones as they are, for what is left those that come near."""
-    counted = picture.getcolors(1 << 24) or []
-    often: list[Any] = [colour for _, colour in sorted(counted, reverse=True)[:160]]
-    seldom = [colour for _, colour in sorted(counted, reverse=True)[160:]] or often
-    rest = Image.new("RGB", (len(seldom), 1))
-    rest.putdata(seldom)
+    counted: list[tuple[int, Any]] = picture.getcolors(1 << 24) or []
+    colours = [colour for _, colour in sorted(counted, reverse=True)]
+    rest = Image.new("RGB", (len(colours[160:]) or 1, 1))
+    rest.putdata(colours[160:] or colours[:1])
     near = rest.quantize(96, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).getpalette() or []
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([part for colour in often for part in colour] + near[: 96 * 3])
-    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
+    palette = colours[:160] + [tuple(near[at : at + 3]) for at in range(0, len(near) - 2, 3)]
+    index = {colour: number for number, colour in reversed(list(enumerate(palette)))}
+    for one in colours:
+        if one not in index:
+            index[one] = min(range(len(palette)), key=lambda number: _distance(one, palette[number]))
+    octets = picture.tobytes()
+    few = Image.frombytes("P", picture.size, bytes(map(index.__getitem__, zip(*[iter(octets)] * 3, strict=True))))
+    few.putpalette([part for colour in palette for part in colour])
+    return few
+
+
+def _distance(one: Any, other: Any) -> int:
+    return sum((mine - yours) ** 2 for mine, yours in zip(one, other, strict=True))
 
 
 def shoot(page: Page, into: Path, name: str, scheme: str, shape: str) -> None:
