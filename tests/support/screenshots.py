@@ -79,9 +79,11 @@ def an_hour_before(server: ServerProcess) -> None:
     now = int(time.time() * 1000)
     with sqlite3.connect(server.data_dir / "kvitto.db", timeout=10) as database:
         (account,) = database.execute("SELECT id FROM account WHERE name = 'demo'").fetchone()
+        busy = {at for (at,) in database.execute("SELECT at FROM tally WHERE name = 'accepted' AND value > 50")}
         rows = [
-            (whose, now - now % MINUTE_MS - back * MINUTE_MS, name, "the past", many)
-            for back in range(1, 60)
+            (whose, minute, name, "the past", many)
+            for back in range(60)
+            if (minute := now - now % MINUTE_MS - back * MINUTE_MS) not in busy
             for name, many in _a_minute(back)
             for whose in (account, "")
             if many
