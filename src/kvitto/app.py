@@ -61,7 +61,6 @@ from kvitto.intake.doors import Doors
 from kvitto.intake.exchange import HttpLimits, Request
 from kvitto.intake.health import Health, open_docs, open_metrics
 from kvitto.intake.http import Server
-from kvitto.intake.routing import Router
 from kvitto.intake.sessions import Sessions
 from kvitto.measures import read_samples
 from kvitto.pages import (
@@ -594,7 +593,7 @@ class App:
                 "ninebits": ninebits_openapi.document(),
             },
         )
-        dashboard = await self._open_dashboard(store, desk, doors.router) if settings.dashboard.enabled else None
+        dashboard = await self._open_dashboard(store, desk, doors) if settings.dashboard.enabled else None
         server = self._http = Server(
             doors.handle,
             settings.http.host,
@@ -619,7 +618,7 @@ class App:
             self._stops.append(("relay", self._relay.stop))  # before HTTP, whose end would wait for its streams
         _log().info("http.listening", url=self.url)
 
-    async def _open_dashboard(self, store: SqlStore, desk: Desk, router: Router) -> Dashboard:
+    async def _open_dashboard(self, store: SqlStore, desk: Desk, doors: Doors) -> Dashboard:
         settings, clock, client = self.settings, self._clock, self._client
         assert client is not None
         dialects = {dialect.name: dialect for dialect in self._dialects}
@@ -632,6 +631,7 @@ class App:
             ids=self._ids,
             prefix=settings.http.path_prefix,
             session_ms=round(settings.dashboard.session_hours * 3_600_000),
+            idle_ms=round(settings.dashboard.idle_hours * 3_600_000),
             dialects=tuple(dialects),
             retention_days=settings.store.retention_days,
             send=send,
@@ -646,7 +646,7 @@ class App:
             endpoint_problem=setting_problem,
         )
         dashboard = Dashboard(tools)
-        open_pages(router, dashboard)
+        open_pages(doors, dashboard)
         self.sign_in_links = await self._first_links(store)
         return dashboard
 

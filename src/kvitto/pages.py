@@ -30,8 +30,9 @@ from kvitto.dispatch.probe import probe
 from kvitto.intake.admit import Denial
 from kvitto.intake.auth import hash_secret
 from kvitto.intake.desk import Desk
+from kvitto.intake.doors import TOO_LARGE, Doors, Lobby
 from kvitto.intake.exchange import Outcome, Request, Response
-from kvitto.intake.routing import Router, parse_query
+from kvitto.intake.routing import parse_query
 from kvitto.simulator.numbers import NUMBERS
 from kvitto.store import Store
 from kvitto.store.office import Office
@@ -58,10 +59,11 @@ _MASK: Final = "(not shown)"
 _FORM: Final = b"application/x-www-form-urlencoded"
 
 
-def open_pages(router: Router, dashboard: Dashboard) -> None:
-    """Add every route of the dashboard."""
+def open_pages(doors: Doors, dashboard: Dashboard) -> None:
+    """Add every route of the dashboard, and a page for those that are none."""
     for route in ROUTES:
-        router.add(route.method, route.path, partial(_enter, dashboard, route))
+        doors.router.add(route.method, route.path, partial(_enter, dashboard, route))
+    doors.add_lobby(Strays(dashboard))
 
 
 def _enter(dashboard: Dashboard, route: Route, request: Request, **params: str) -> Outcome:
@@ -69,9 +71,22 @@ def _enter(dashboard: Dashboard, route: Route, request: Request, **params: str) 
 
 
 async def _visit(dashboard: Dashboard, route: Route, request: Request, params: Mapping[str, str]) -> Response:
+    visit = _visit_of(request, route.method, params)
+    if request.body:
+        if request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != _FORM:
+            return Response(415, b"A form was expected.", "text/plain")
+        try:
+            visit.many = read_form(request.body)
+        except Refused as refused:
+            return Response(refused.status, refused.words.encode(), "text/plain")
+        visit.form = {name: values[-1] for name, values in visit.many.items()}
+    return _respond(await dashboard.enter(route, visit))
+
+
+def _visit_of(request: Request, method: str, params: Mapping[str, str]) -> Visit:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.items()}
-    visit = Visit(
-        method=route.method,
+    return Visit(
+        method=method,
         path=request.path,
         params=params,
         query={name: values[-1] for name, values in parse_query(request.query).items()},
@@ -82,15 +97,29 @@ async def _visit(dashboard: Dashboard, route: Route, request: Request, params: M
         secure=request.scheme == "https",
         now=request.arrived_at,
     )
-    if request.body:
-        if request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != _FORM:
-            return Response(415, b"A form was expected.", "text/plain")
-        try:
-            visit.many = read_form(request.body)
-        except Refused as refused:
-            return Response(refused.status, refused.words.encode(), "text/plain")
-        visit.form = {name: values[-1] for name, values in visit.many.items()}
-    return _respond(await dashboard.enter(route, visit))
+
+
+class Strays(Lobby):
+    """What no route answers, for people who came by a browser; programs get the bare status as before."""
+
+    def __init__(self, dashboard: Dashboard) -> None:
+        self._dashboard = dashboard
+
+    def match(self, segments: list[str]) -> dict[str, str] | None:
+        """Every path that no API before this one claims."""
+        return {}
+
+    async def refuse(self, request: Request, params: dict[str, str], denial: Denial, allow: str) -> Response:
+        """A page that says that there is none."""
+        if allow:
+            return Response(405, headers=(("Allow", allow),))
+        if request.method != "GET" or b"text/html" not in request.headers.get(b"accept", b""):
+            return Response(404)
+        return _respond(await self._dashboard.lose(_visit_of(request, "GET", {})))
+
+    def deny(self, denial: Denial) -> Response:
+        """What the server itself refused."""
+        return Response(TOO_LARGE)
 
 
 def _respond(answer: Answer) -> Response:
@@ -257,13 +286,18 @@ def magic_numbers() -> list[Magic]:
 
 
 _SINCH: Final = """curl -s {url}/xms/v1/{plan}/batches \\
-  -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
+  -H "Authorization: Bearer $TOKEN" \\
+  -H 'Content-Type: application/json' \\
   -d '{{"from":"Kvitto","to":["46701740611"],"body":"Hello"}}'"""
 _INFOBIP: Final = """curl -s {url}/sms/3/messages \\
-  -H "Authorization: App $TOKEN" -H 'Content-Type: application/json' \\
-  -d '{{"messages":[{{"sender":"Kvitto","destinations":[{{"to":"46701740611"}}],"content":{{"text":"Hello"}}}}]}}'"""
+  -H "Authorization: App $TOKEN" \\
+  -H 'Content-Type: application/json' \\
+  -d '{{"messages":[{{"sender":"Kvitto",
+       "destinations":[{{"to":"46701740611"}}],
+       "content":{{"text":"Hello"}}}}]}}'"""
 _NINEBITS: Final = """curl -s {url}/ng/v1/sendsms \\
-  -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
+  -H "Authorization: Bearer $TOKEN" \\
+  -H 'Content-Type: application/json' \\
   -d '{{"from":"Kvitto","to":"2348020000000","content":"Hello"}}'"""
 _CURL: Final = {"sinch": ("Sinch", _SINCH), "infobip": ("Infobip", _INFOBIP), "ninebits": ("9bits", _NINEBITS)}
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,7 +101,7 @@ def test_a_newcomer_goes_from_the_link_to_a_finished_batch(place: Place):
     assert len(Path(download.value.path()).read_text().splitlines()) == 4
     page.locator("td a.num").first.click()
     timeline = page.locator(".timeline")
-    expect(timeline).to_contain_text("Callback: delivered", timeout=WITHIN_MS)
+    expect(timeline).to_contain_text("Callback: acknowledged", timeout=WITHIN_MS)
     for words in ("Accepted", "written to link simulator", "taken by the SMSC", "Receipt on link simulator"):
         expect(timeline).to_contain_text(words)
     before = len(place.sink.received)
@@ -149,7 +150,7 @@ def test_hostile_content_is_shown_and_does_not_run(place: Place):
     expect(page.get_by_text("1 of 1 ended")).to_be_visible(timeout=WITHIN_MS)
     expect(page.get_by_text(f"hostile {SCRIPT}")).to_be_visible()
     page.locator("td a.num").click()
-    expect(page.locator(".timeline")).to_contain_text("Callback: delivered", timeout=WITHIN_MS)
+    expect(page.locator(".timeline")).to_contain_text("Callback: acknowledged", timeout=WITHIN_MS)
     for path in ("/messages", "/batches", "/callbacks", "/overview", f"/messages?q={SCRIPT}"):
         page.goto(path)
         assert page.evaluate("window.ran") is None
@@ -237,6 +238,51 @@ def test_a_viewer_and_another_account_are_refused_and_a_changed_password_ends_th
     assert place.server.run_json("user", "remove", "looker")["removed"] is True
 
 
+def test_a_browser_that_goes_astray_gets_a_page_and_a_program_gets_the_bare_status(place: Place):
+    page = place.signed_in("demo")
+    for path, status, title in (("/nonsense", 404, "Not found"), ("/links", 403, "Not yours to see")):
+        answer = page.goto(path)
+        assert answer is not None
+        assert answer.status == status
+        expect(page.get_by_role("heading", name=title)).to_be_visible()
+        expect(page.get_by_role("link", name="Go to the overview")).to_be_visible()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{place.server.origin}/nonsense")
+    assert (refused.value.code, refused.value.read()) == (404, b"")
+
+
+def test_the_keyboard_alone_leads_through_a_page_and_shows_where_it_is(place: Place):
+    page = place.signed_in("operator")
+    page.goto("/callbacks")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    for path in ("/overview", "/callbacks", "/settings/security"):
+        page.goto(path)
+        hidden = [words for words in walk(page) if words]
+        assert hidden == []
+
+
+def walk(page: Page) -> list[str]:
+    """Go on by Tab until it comes round; what has the focus and does not show it, once for each stop."""
+    found: list[str] = []
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        at_end, words = page.evaluate(
+            """() => { const one = document.activeElement, style = getComputedStyle(one);
+                if (one === document.body) return [true, ""];
+                const seen = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1;
+                return [false, seen ? "" : one.outerHTML.slice(0, 80)]; }"""
+        )
+        if at_end:
+            return found
+        found.append(words)
+    raise AssertionError("the focus goes nowhere")
+
+
 PAGES = [
     "/overview",
     "/messages",
@@ -253,10 +299,12 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(place: Place, scheme: str):
-    page = place.signed_in("operator", color_scheme=scheme, bypass_csp=True)
-    batch = place.send(**{"from": "Kvitto", "to": ["46701740611", "999700000020"], "body": "hello"})
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_axe_finds_nothing_serious_and_no_page_is_wider_than_the_screen(place: Place, scheme: str, width: int):
+    viewport = {"width": width, "height": 800}
+    page = place.signed_in("operator", color_scheme=scheme, bypass_csp=True, viewport=viewport)
+    told = {"callback_url": place.sink.url, "delivery_report": "per_recipient"}
+    batch = place.send(**{"from": "Kvitto", "to": ["46701740611", "999700000020"], "body": "hello"}, **told)
     page.goto("/overview")
     with page.expect_navigation():
         page.select_option("#look-at", label="demo")
@@ -264,9 +312,19 @@ def test_axe_finds_nothing_serious(place: Place, scheme: str):
     expect(page.get_by_text("2 of 2 ended")).to_be_visible(timeout=WITHIN_MS)
     message = page.locator("td a.num").last.get_attribute("href") or ""
     found = {}
-    url = f"https://{scheme}.example/"
-    made = place.server.run_json("endpoint", "create", f"axe-{scheme}", "--account", "demo", "--url", url)
-    for path in [*PAGES, f"/batches/{batch}", message, f"/callbacks/endpoints/{made['id']}"]:
+    url = f"https://{scheme}{width}.example/"
+    made = place.server.run_json("endpoint", "create", f"axe-{scheme}-{width}", "--account", "demo", "--url", url)
+    page.goto(message)
+    callback = page.locator(".timeline .callback a").first.get_attribute("href") or ""
+    ways = [
+        "/overview?span=24h",
+        "/messages?q=to:46700000000",
+        "/messages?q=colour:red",
+        "/nonsense",
+        callback,
+        f"/callbacks/endpoints/{made['id']}",
+    ]
+    for path in [*PAGES, f"/batches/{batch}", message, *ways]:
         page.goto(path)
         found[path] = serious(page)
     page.context.clear_cookies()
@@ -279,7 +337,8 @@ def serious(page: Page) -> list[str]:
     assert AXE.exists(), "axe-core is needed for the tests: make peers"
     page.evaluate(AXE.read_text())
     result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return [f"{wide} pixels too wide"] * (wide > 0) + [
         f"{one['id']}: {node['target']} {node['failureSummary']}"
         for one in result["violations"]
         if one["impact"] in ("serious", "critical")
@@ -297,3 +356,47 @@ def test_a_live_page_does_not_keep_the_server_from_stopping(place: Place, tmp_pa
             page.goto(f"{server.origin}/overview")
         assert server.stop() < 8
         assert "did not stop in time" not in server.log()
+
+
+@pytest.mark.parametrize("setting", ["dashboard.session_hours", "dashboard.idle_hours"])
+def test_a_session_expires_and_the_page_that_is_open_asks_to_sign_in(place: Place, tmp_path: Path, setting: str):
+    settings = {"simulator.port": 0, setting: 10 / 3600}
+    with ServerProcess(tmp_path, settings=settings, arguments=["--demo"]) as server:
+        page = place.opened.new_context(base_url=server.origin).new_page()
+        link = server.run_json("user", "passwd", "operator", "--link")["sign_in_path"]
+        sign_in_by(page, f"{server.origin}{link}")
+        page.goto("/links")
+        page.wait_for_url("**/sign-in?next=/links", timeout=60_000)
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        page.goto("/overview")
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_a_page_that_has_ended_asks_no_more(place: Place):
+    page = place.signed_in("demo")
+    batch = place.send(**{"from": "Kvitto", "to": ["46701740611"], "body": "hello"})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/events") else None)
+    page.goto(f"/batches/{batch}")
+    expect(page.get_by_text("1 of 1 ended")).to_be_visible(timeout=WITHIN_MS)
+    expect(page.locator("[data-live]")).to_be_hidden(timeout=WITHIN_MS)
+    page.goto("/overview")
+    assert [url for url in asked if "/batches/" in url] in ([], [f"{place.server.origin}/batches/{batch}/events"])
+
+
+def test_what_is_typed_and_opened_stays_while_a_live_page_moves(place: Place):
+    page = place.signed_in("operator")
+    page.goto("/receipts?outcome=parked")
+    expect(page.locator("[data-live]")).to_have_text("Live", timeout=WITHIN_MS)
+    cards = page.locator("[data-list] section.card")
+    before = cards.count()
+    place.send(**{"from": "Kvitto", "to": ["999700000050"], "body": "hello"})
+    expect(cards).to_have_count(before + 1, timeout=WITHIN_MS)
+    card = page.locator(f"[id={cards.first.locator('form').get_attribute('id')}]").locator("..")
+    card.get_by_text("PDU as it came").click()
+    card.get_by_label("It belongs to message").fill("01M80WMRZ53")
+    place.send(**{"from": "Kvitto", "to": ["999700000150"], "body": "hello"})
+    expect(cards).to_have_count(before + 2, timeout=WITHIN_MS)
+    expect(card.get_by_label("It belongs to message")).to_have_value("01M80WMRZ53")
+    expect(card.locator("pre.raw")).to_be_visible()
+    assert page.locator("pre.raw:visible").count() == 1

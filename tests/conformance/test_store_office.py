@@ -60,6 +60,16 @@ async def test_a_session_ends_when_its_time_is_over(house: House):
     assert await house.store.office.find_session("s1", house.now + 1000) is None
 
 
+async def test_it_is_kept_when_a_session_was_last_seen(house: House):
+    user = await add_user(house, "ann")
+    await open_session(house, user)
+    await open_session(house, user, "s2")
+    assert (await house.store.office.find_session("s1", house.now)).seen_at == house.now
+    await house.store.office.touch_session("s1", house.now + 5)
+    assert (await house.store.office.find_session("s1", house.now)).seen_at == house.now + 5
+    assert (await house.store.office.find_session("s2", house.now)).seen_at == house.now
+
+
 async def test_a_sign_in_replaces_the_session_before_it(house: House):
     user = await add_user(house, "ann")
     await open_session(house, user, "old")

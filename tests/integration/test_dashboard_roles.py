@@ -127,11 +127,34 @@ async def test_every_answer_forbids_scripts_from_elsewhere_and_inline(office: Of
 
 async def test_a_session_is_over_at_its_time_and_so_are_its_live_pages(office: Office):
     live = await office.visit("owner", "GET", "/overview/events")
-    assert (await office.visit("owner", "GET", "/overview")).status == 200
-    office.clock.advance(3600)
+    for _ in range(5):
+        office.clock.advance(700)
+        assert (await office.visit("owner", "GET", "/overview")).status == 200
+    office.clock.advance(100)
     assert (await office.visit("owner", "GET", "/overview")).status == 303
     assert live.stream is not None
-    assert [piece async for piece in live.stream] == [b"event: end\n\n"]
+    assert [piece async for piece in live.stream] == [b"event: gone\ndata: gone\n\n"]
+
+
+async def test_a_session_is_over_when_nobody_was_there_for_long_and_so_are_its_live_pages(office: Office):
+    live = await office.visit("owner", "GET", "/overview/events")
+    office.clock.advance(1199)
+    assert (await office.visit("owner", "GET", "/overview")).status == 200
+    office.clock.advance(1199)
+    assert (await office.visit("owner", "POST", "/sign-out", csrf="wrong")).status == 403
+    office.clock.advance(1)
+    assert (await office.visit("owner", "GET", "/overview")).status == 303
+    assert (await office.visit("owner", "POST", "/sign-out")).status == 401
+    assert live.stream is not None
+    assert [piece async for piece in live.stream] == [b"event: gone\ndata: gone\n\n"]
+
+
+async def test_a_page_that_moves_or_comes_back_by_itself_is_no_sign_of_life(office: Office):
+    office.clock.advance(1000)
+    live = await office.visit("owner", "GET", "/overview/events", headers={"accept": "text/event-stream"})
+    assert live.status == 200
+    office.clock.advance(200)
+    assert (await office.visit("owner", "GET", "/overview")).status == 303
 
 
 async def test_a_user_whose_role_is_taken_away_loses_it_at_once(office: Office):

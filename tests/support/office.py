@@ -31,6 +31,7 @@ from tests.support.clock import FakeClock
 __all__ = ["Office", "migrated_copy", "office_in", "route_of"]
 
 SESSION_MS = 3_600_000
+IDLE_MS = 1_200_000
 
 
 def route_of(method: str, path: str) -> Route:
@@ -79,6 +80,7 @@ class Office:
             clock=self.clock,
             ids=self.house.ids,
             session_ms=SESSION_MS,
+            idle_ms=IDLE_MS,
             dialects=("sinch", "infobip", "ninebits"),
             send=send,
             cancel=cancel,
@@ -124,6 +126,11 @@ class Office:
         await office.open_session(session)
         self.users[name] = user
         return user
+
+    @staticmethod
+    def session_hash(name: str) -> str:
+        """What the store knows the session of that user by."""
+        return hash_of(f"secret-{name}")
 
     async def visit(
         self,

@@ -34,7 +34,8 @@ class Session(NamedTuple):
     """One signed-in browser, known by the hash of its cookie.
 
     ``csrf``: what every form must bring back. ``account_id``: the account an operator looks at, None for all.
-    ``reveal``: whether a viewer has asked to see numbers whole, which is audited.
+    ``reveal``: whether a viewer has asked to see numbers whole, which is audited. ``seen_at``: the last visit (ms UTC),
+    to a minute.
     """
 
     hash: str
@@ -43,6 +44,7 @@ class Session(NamedTuple):
     account_id: str | None
     reveal: bool
     expires_at: int
+    seen_at: int
 
 
 class AuditEntry(NamedTuple):

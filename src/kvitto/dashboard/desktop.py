@@ -4,9 +4,8 @@ Templates get plain values and a few words of their own (``when``, ``number``, `
 that whatever a sender, a text, a reference or an answer contains is shown and never run. Next: ``templates/base.html``.
 """
 
-import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -19,19 +18,14 @@ from kvitto.core.model import Account
 from kvitto.core.status import FINAL, Status
 from kvitto.core.users import AuditEntry, Role
 from kvitto.core.words import TITLES, describe_error, explain
+from kvitto.dashboard.live import Draw, Streams
 from kvitto.dashboard.tools import Tools
-from kvitto.dashboard.web import Answer, Refused, Visit, event
+from kvitto.dashboard.web import Answer, Refused, Visit
+from kvitto.dashboard.words import counters_of, disabled_words, fact_words, outcome_words
 from kvitto.reports.numbers import spell
 from kvitto.reports.times import iso, length, local, zone_of
 
 __all__ = ["Desktop", "masked"]
-
-LIVE_S: Final = 1.5
-"""Seconds between two looks of a live page."""
-QUIET_LOOKS: Final = 10
-"""After so many looks without a change a comment keeps the connection from being taken for dead."""
-MOST_LIVE: Final = 200
-"""Live pages at once; above, a page is shown as it is and does not move."""
 
 _TONES: Final[Mapping[Status, str]] = {
     Status.QUEUED: "wait",
@@ -55,7 +49,7 @@ class Desktop:
 
     def __init__(self, tools: Tools) -> None:
         self.tools = tools
-        self._live = 0
+        self._streams = Streams(tools)
         self._pages = Environment(
             loader=PackageLoader("kvitto.dashboard"),
             autoescape=True,
@@ -77,6 +71,11 @@ class Desktop:
             version=__version__,
             roles=[str(role) for role in Role],
             pretty=_pretty,
+            segments=_segments,
+            counters_of=counters_of,
+            fact_words=fact_words,
+            outcome_words=outcome_words,
+            disabled_words=disabled_words,
         )
 
     def url(self, path: str) -> str:
@@ -145,44 +144,9 @@ class Desktop:
         user = visit.session.user
         return AuditEntry(self.tools.clock.now(), user.name, visit.account_id, action, target, detail)
 
-    # --- live --------------------------------------------------------------------------------------------------------
-
-    def live(self, visit: Visit, draw: Callable[[], Awaitable[tuple[str, bool]]]) -> Answer:
-        """Server-sent events: a piece of the page whenever it changed. ``draw`` gives it, and whether it is the last.
-
-        The session is asked anew each time, so that a page ends with it.
-        """
-        if self._live >= MOST_LIVE:
-            raise Refused(503, "Too many pages are live at once; this one shows what was when it was loaded.")
-        return Answer(200, b"", "text/event-stream", (("Cache-Control", "no-store"),), self._events(visit, draw))
-
-    async def _events(self, visit: Visit, draw: Callable[[], Awaitable[tuple[str, bool]]]) -> AsyncIterator[bytes]:
-        closing, shown, quiet = self.tools.closing, "", 0
-        self._live += 1
-        try:
-            while not closing.is_set():
-                visit.now = self.tools.clock.now()
-                session = await self.tools.office.find_session(visit.session.hash, visit.now)
-                if session is None or session.account_id != visit.session.account_id:
-                    yield event("", "end")
-                    return
-                html, last = await draw()
-                if html != shown:
-                    shown, quiet = html, 0
-                    yield event(html)
-                elif quiet >= QUIET_LOOKS:
-                    quiet = 0
-                    yield b": still here\n\n"
-                if last:
-                    yield event("", "end")
-                    return
-                quiet += 1
-                try:
-                    await asyncio.wait_for(closing.wait(), LIVE_S)
-                except TimeoutError:
-                    continue
-        finally:
-            self._live -= 1
+    def live(self, visit: Visit, draw: Draw) -> Answer:
+        """The stream of a live page. Raises: Refused when there are too many (``kvitto.dashboard.live``)."""
+        return self._streams.open(visit, draw)
 
 
 def _asset(prefix: str) -> Callable[[str], str]:
@@ -196,6 +160,15 @@ def _asset(prefix: str) -> Callable[[str], str]:
         return known[name]
 
     return path_of
+
+
+def _segments(counts: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """How a bar is filled: the tones of what has ended, the good first, each with how many."""
+    sums = dict.fromkeys(("good", "bad", "odd", "off"), 0)
+    for status, many in counts:
+        if Status(status) in FINAL:
+            sums[_TONES.get(Status(status), "bad")] += many
+    return list(sums.items())
 
 
 def _pretty(count: int) -> Markup:

@@ -27,9 +27,11 @@ __all__ = [
     "add_user",
     "hash_of",
     "hash_password",
+    "is_sign_of_life",
     "make_link",
     "open_session",
     "password_problem",
+    "session_of",
     "sign_in",
     "with_cookie",
 ]
@@ -40,6 +42,8 @@ LINK_MS: Final = 24 * 3_600_000
 """How long a one-time link works."""
 FAILURES_MS: Final = 15 * 60_000
 """Failed attempts are remembered so long after the last of them."""
+SEEN_MS: Final = 60_000
+"""How exactly it is kept when a session was last seen."""
 MOST_FAILURES: Final = (5, 50, 100)
 """Failed attempts within that time: for one name from one address, for one address, for one name."""
 
@@ -156,8 +160,13 @@ async def add_user(
     return user if await office.create_user(NewUser(user, password_hash, entry)) else None
 
 
-def session_of(found: Session | None) -> Session | None:
-    """The session, if its user may still be here: an account's user has an account."""
-    if found is None or (found.user.role is not Role.OPERATOR and found.user.account_id is None):
+def session_of(found: Session | None, now: int, idle_ms: int) -> Session | None:
+    """The session, if its user may still be here: seen not too long ago, and an account's user has an account."""
+    if found is None or now - found.seen_at >= idle_ms:
         return None
-    return found
+    return found if found.user.role is Role.OPERATOR or found.user.account_id is not None else None
+
+
+def is_sign_of_life(session: Session, now: int, idle_ms: int) -> bool:
+    """Whether a visit now is worth keeping: a minute after the last that was, or sooner where idle times are short."""
+    return now - session.seen_at >= min(SEEN_MS, idle_ms // 4)

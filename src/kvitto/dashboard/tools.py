@@ -76,6 +76,8 @@ class Tools:
     prefix: str = ""
     """Of every path, when the server stands behind a proxy."""
     session_ms: int = 12 * 3_600_000
+    idle_ms: int = 2 * 3_600_000
+    """After so long without a visit a session is over."""
     dialects: tuple[str, ...] = ()
     retention_days: int = 30
     send: Callable[[Submission, Account], Awaitable[Sent]]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
-from kvitto.core.users import Session
+from kvitto.core.users import Role, Session
 
 __all__ = ["COOKIE", "CSP", "Answer", "Refused", "Visit", "event", "read_cookies", "read_form", "redirect"]
 
@@ -44,7 +44,8 @@ class Refused(Exception):
 class Visit:
     """One request to a page. ``session`` is set by the door where the route asks for one.
 
-    ``path`` is decoded and without the server's prefix. ``secure``: it came by TLS. ``now``: ms UTC.
+    ``path`` is decoded and without the server's prefix. ``secure``: it came by TLS. ``now``: ms UTC. ``who``: the roles
+    that the route is for, which a live page is held to as long as it lasts.
     """
 
     method: str
@@ -60,6 +61,7 @@ class Visit:
     secure: bool = False
     now: int = 0
     signed_in: Session | None = None
+    who: frozenset[Role] = frozenset()
 
     @property
     def session(self) -> Session:
@@ -93,8 +95,10 @@ def redirect(where: str) -> Answer:
 
 
 def event(html: str, name: str = "message") -> bytes:
-    """One server-sent event that carries a piece of a page."""
-    lines = "".join(f"data: {line}\n" for line in html.splitlines())
+    """One server-sent event that carries a piece of a page; without one it carries its name, since browsers do not
+    dispatch an event that has no data.
+    """
+    lines = "".join(f"data: {line}\n" for line in html.splitlines() or [name])
     return f"event: {name}\n{lines}\n".encode()
 
 

@@ -66,6 +66,11 @@ class BatchPage(NamedTuple):
             sums[key] = sums.get(key, 0) + one.count
         return sorted(((*key, count) for key, count in sums.items()), key=lambda one: (-one[2], one[0], one[1]))
 
+    @property
+    def ends(self) -> list[tuple[str, int]]:
+        """(status, how many), as often as there are reasons for one."""
+        return [(status, count) for status, _, count in self.by_status]
+
 
 class Reader:
     """Reads for pages."""
@@ -194,10 +199,13 @@ class Reader:
         """The latest replays."""
         return await self._store.list_replays(account_id, 5)
 
-    async def receipts(self, outcome: ReceiptOutcome | None, before: int | None) -> list[StoredReceipt]:
-        """Receipts that somebody should look at, newest first."""
+    async def receipts(
+        self, outcome: ReceiptOutcome | None, before: int | None
+    ) -> tuple[list[StoredReceipt], int | None]:
+        """A page of receipts that somebody should look at, newest first, and where the next begins."""
         wanted = NOTABLE if outcome is None else (outcome,)
-        return await self._store.list_receipts(wanted, before_id=before, limit=PAGE)
+        rows = await self._store.list_receipts(wanted, before_id=before, limit=PAGE + 1)
+        return rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None
 
     async def receipt(self, receipt_id: int) -> StoredReceipt | None:
         """One receipt."""

@@ -12,7 +12,7 @@ from kvitto.core.words import SENTENCES, TITLES, describe_error
 from kvitto.smpp.records import read_pdu_line
 from kvitto.store.office import FullMessage
 
-__all__ = ["RULES", "Step", "read_receipt", "timeline"]
+__all__ = ["RULES", "Step", "read_receipt", "shown_value", "timeline"]
 
 _READ_FIELDS: Final = (
     "message_id",
@@ -54,7 +54,9 @@ _OUTCOMES: Final[Mapping[str, str]] = {
 
 
 class Step(NamedTuple):
-    """One line of the timeline. ``facts``: names and values; ``raw``: the PDU in hex; ``rule``: of docs/rules.md."""
+    """One line of the timeline. ``facts``: names and values; ``raw``: the PDU in hex; ``rule``: of docs/rules.md;
+    ``status``: that the message came to by it.
+    """
 
     at: int
     kind: str
@@ -64,6 +66,7 @@ class Step(NamedTuple):
     raw: str = ""
     rule: str = ""
     callback_id: int | None = None
+    status: Status | None = None
 
 
 def timeline(message: FullMessage) -> list[Step]:
@@ -112,7 +115,16 @@ def _receipts(message: FullMessage) -> list[Step]:
 def read_receipt(raw: str, received_at: int) -> tuple[tuple[str, str], ...]:
     """What we read in a receipt's PDU (hex), as names and values."""
     read: Mapping[str, Any] = read_pdu_line(raw, LinkRules(), received_at)
-    return tuple((name, str(read[name])) for name in _READ_FIELDS if read.get(name) not in (None, ""))
+    return tuple((name, shown_value(read[name])) for name in _READ_FIELDS if read.get(name) not in (None, ""))
+
+
+def shown_value(value: object) -> str:
+    """A value that was read, for people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {one}" for name, one in value.items() if one is not None)
+    return str(value)
 
 
 def _events(message: FullMessage) -> list[Step]:
@@ -122,7 +134,15 @@ def _events(message: FullMessage) -> list[Step]:
         facts = (("Error", error),) if error else ()
         title = f"{TITLES[one.status]} ({one.reason})"
         steps.append(
-            Step(one.at, "status", title, SENTENCES[one.status, one.reason], facts, "", RULES.get(one.reason, ""))
+            Step(
+                one.at,
+                "status",
+                title,
+                SENTENCES[one.status, one.reason],
+                facts,
+                rule=RULES.get(one.reason, ""),
+                status=one.status,
+            )
         )
     return steps + _silent_dispatch(message)
 
@@ -152,12 +172,21 @@ def _callbacks(message: FullMessage) -> list[Step]:
             facts.append(("Took", f"{one.last_elapsed_ms} ms"))
         title = f"Callback: {'not told' if untold else _STATES.get(one.state, one.state)}"
         at = one.last_at or one.created_at
-        steps.append(Step(at, "callback", title, f"Tells {one.status}", tuple(facts), callback_id=one.id))
+        steps.append(
+            Step(
+                at,
+                "callback",
+                title,
+                f"Tells: {TITLES[Status(one.status)]}" if one.status else "Tells of the batch's end",
+                tuple(facts),
+                callback_id=one.id,
+            )
+        )
     return steps
 
 
 _STATES: Final[Mapping[str, str]] = {
-    "done": "delivered",
+    "done": "acknowledged",
     "pending": "waits for its next attempt",
     "given_up": "given up",
 }

@@ -413,6 +413,9 @@ class Dashboard(Section):
     """Serve the dashboard beside the APIs, on the same port."""
     session_hours: Annotated[float, Field(gt=0, le=720)] = 12
     """How long somebody stays signed in (hours)."""
+    idle_hours: Annotated[float, Field(gt=0, le=720)] = 2
+    """How long somebody stays signed in who opens and sends nothing (hours). A page that moves by itself is no sign of
+    life: for one on a wall, set this as long as `session_hours`."""
 
 
 class Infobip(Section):

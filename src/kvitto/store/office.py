@@ -47,6 +47,7 @@ _FAILURES: Final = Verb("count_sign_in_failures", 18, users.count_failures)
 _OPEN: Final = Verb("open_user_session", 19, users.open_user_sessions)
 _LOOK_AT: Final = Verb("change_user_session", 19, users.change_sessions)
 _END: Final = Verb("end_user_session", 19, users.end_sessions)
+_TOUCH_SESSION: Final = Verb("touch_user_session", 72, users.touch_sessions)
 _ADD_TOKEN: Final = Verb("add_token", 13, tokens.add_tokens)
 _REVOKE_TOKEN: Final = Verb("revoke_token", 13, tokens.revoke_tokens)
 _TOUCH_TOKEN: Final = Verb("touch_token", 72, tokens.touch_tokens)
@@ -116,6 +117,10 @@ class Office:
     def end_session(self, session_hash: str, audit: AuditEntry) -> "Future[None]":
         """End a session."""
         return self._put(_END, (session_hash, audit))
+
+    def touch_session(self, session_hash: str, now: int) -> "Future[None]":
+        """Keep that somebody was there."""
+        return self._put(_TOUCH_SESSION, (session_hash, now))
 
     async def find_session(self, session_hash: str, now: int) -> Session | None:
         """A session that is not over, its user as he is now."""

@@ -689,6 +689,7 @@ user_session = Table(
     Column("reveal", Boolean, nullable=False, comment="a viewer has asked to see numbers whole"),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False, comment="the last visit, to a minute; what is live is none"),
     Index("user_session_user", "user_id"),
 )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from kvitto.core.status import FINAL
 from kvitto.dashboard.desktop import Desktop
+from kvitto.dashboard.live import Drawn
 from kvitto.dashboard.views.messages import account_names
 from kvitto.dashboard.web import Answer, Refused, Visit, redirect
 from kvitto.reports.export import csv_lines, ndjson_lines
@@ -50,9 +51,10 @@ async def events(desktop: Desktop, visit: Visit) -> Answer:
     zone = await desktop.zone(visit)
     await _batch(desktop, visit)
 
-    async def draw() -> tuple[str, bool]:
+    async def draw() -> Drawn:
         values = _values(await _batch(desktop, visit))
-        return desktop.render(visit, "parts/batch_live.html", zone=zone, **values), bool(values["over"])
+        html = desktop.render(visit, "parts/batch_live.html", zone=zone, **values)
+        return Drawn({"message": html}, bool(values["over"]))
 
     return desktop.live(visit, draw)
 

@@ -9,12 +9,13 @@ from kvitto.core.endpoint import parse_endpoint_id
 from kvitto.core.model import CallbackState
 from kvitto.core.record import CallbackFilter, NewReplay
 from kvitto.dashboard.desktop import Desktop
+from kvitto.dashboard.live import Drawn
 from kvitto.dashboard.views.messages import account_names
 from kvitto.dashboard.web import Answer, Refused, Visit, redirect
 from kvitto.reports.overview import SPANS
 from kvitto.reports.times import instant_of
 
-__all__ = ["cancel_replay", "one", "page", "replay", "resend"]
+__all__ = ["cancel_replay", "events", "one", "page", "replay", "resend"]
 
 _NEWEST: Final = 1 << 62
 LEAST_RATE: Final = 0.1
@@ -45,22 +46,41 @@ async def page(desktop: Desktop, visit: Visit) -> Answer:
 
 async def _page(desktop: Desktop, visit: Visit, **more: Any) -> Answer:
     values: dict[str, Any] = {"problems": {}, "form": _FORM, **more}
-    reader, before = desktop.tools.reader, _number(visit.query.get("before", ""))
-    rows, following = await reader.callbacks(visit.account_id, _NEWEST if before is None else before)
+    shown = {**await _state(desktop, visit), **await _rows(desktop, visit), **values}
+    status = 400 if values["problems"] else 200
+    return await desktop.page(visit, "callbacks.html", status, **shown, done=visit.query.get("done", ""))
+
+
+async def _state(desktop: Desktop, visit: Visit) -> dict[str, Any]:
+    """The figures of the last day, endpoints and replays."""
+    reader = desktop.tools.reader
     shown = await reader.overview(visit.account_id, SPANS["24h"])
-    return await desktop.page(
-        visit,
-        "callbacks.html",
-        400 if values["problems"] else 200,
-        rows=rows,
-        following=following,
-        counts=shown.figures.callbacks,
-        endpoints=await reader.endpoints(visit.account_id),
-        replays=await reader.replays(visit.account_id),
-        names=await account_names(desktop, visit),
-        done=visit.query.get("done", ""),
-        **values,
-    )
+    return {
+        "counts": shown.figures.callbacks,
+        "endpoints": await reader.endpoints(visit.account_id),
+        "replays": await reader.replays(visit.account_id),
+        "names": await account_names(desktop, visit),
+    }
+
+
+async def _rows(desktop: Desktop, visit: Visit) -> dict[str, Any]:
+    before = _number(visit.query.get("before", ""))
+    rows, following = await desktop.tools.reader.callbacks(visit.account_id, _NEWEST if before is None else before)
+    return {"rows": rows, "following": following, "before": before}
+
+
+async def events(desktop: Desktop, visit: Visit) -> Answer:
+    """The figures with endpoints, the replays, and the newest page, each whenever it changed."""
+    zone = await desktop.zone(visit)
+
+    async def draw() -> Drawn:
+        values = {**await _state(desktop, visit), **await _rows(desktop, visit), "csrf": visit.session.csrf}
+        pieces = {name: f"parts/callbacks_{name}.html" for name in ("state", "replays", "rows")}
+        return Drawn(
+            {name: desktop.render(visit, part, zone=zone, **values) for name, part in pieces.items()},
+        )
+
+    return desktop.live(visit, draw)
 
 
 def _number(text: str) -> int | None:

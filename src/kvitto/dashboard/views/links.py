@@ -3,9 +3,10 @@
 from typing import Any
 
 from kvitto.dashboard.desktop import Desktop
+from kvitto.dashboard.live import Drawn
 from kvitto.dashboard.web import Answer, Refused, Visit
 
-__all__ = ["page", "test"]
+__all__ = ["events", "page", "test"]
 
 
 async def page(desktop: Desktop, visit: Visit) -> Answer:
@@ -15,8 +16,25 @@ async def page(desktop: Desktop, visit: Visit) -> Answer:
 
 async def _page(desktop: Desktop, visit: Visit, **more: Any) -> Answer:
     values: dict[str, Any] = {"tested": "", "result": None, **more}
-    links, doubt = await desktop.tools.reader.links(), await desktop.tools.reader.in_doubt()
-    return await desktop.page(visit, "links.html", links=links, doubt=doubt, **values)
+    return await desktop.page(visit, "links.html", **await _values(desktop), **values)
+
+
+async def _values(desktop: Desktop) -> dict[str, Any]:
+    """What every node said of its links last, and what is in doubt."""
+    return {"links": await desktop.tools.reader.links(), "doubt": await desktop.tools.reader.in_doubt()}
+
+
+async def events(desktop: Desktop, visit: Visit) -> Answer:
+    """Links and what is in doubt, whenever they changed."""
+    zone = await desktop.zone(visit)
+
+    async def draw() -> Drawn:
+        values = await _values(desktop)
+        return Drawn(
+            {"message": desktop.render(visit, "parts/links_live.html", zone=zone, csrf=visit.session.csrf, **values)}
+        )
+
+    return desktop.live(visit, draw)
 
 
 async def test(desktop: Desktop, visit: Visit) -> Answer:

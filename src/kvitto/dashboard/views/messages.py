@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from kvitto.core.status import FINAL
 from kvitto.core.words import explain
 from kvitto.dashboard.desktop import Desktop
+from kvitto.dashboard.live import Drawn
 from kvitto.dashboard.web import Answer, Refused, Visit, redirect
 from kvitto.reports.search import parse_query
 from kvitto.reports.story import timeline
@@ -64,11 +65,11 @@ async def events(desktop: Desktop, visit: Visit) -> Answer:
     zone = await desktop.zone(visit)
     await _values(desktop, visit)
 
-    async def draw() -> tuple[str, bool]:
+    async def draw() -> Drawn:
         values = await _values(desktop, visit)
         message = values["message"]
         waiting = any(callback.state == "pending" for callback in message.callbacks)
         over = message.row.status in FINAL and not waiting
-        return desktop.render(visit, "parts/message_live.html", zone=zone, **values), over
+        return Drawn({"message": desktop.render(visit, "parts/message_live.html", zone=zone, **values)}, over)
 
     return desktop.live(visit, draw)

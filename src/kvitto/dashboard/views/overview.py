@@ -3,6 +3,7 @@
 from typing import Any
 
 from kvitto.dashboard.desktop import Desktop
+from kvitto.dashboard.live import Drawn
 from kvitto.dashboard.web import Answer, Visit
 
 __all__ = ["events", "page"]
@@ -23,7 +24,8 @@ async def events(desktop: Desktop, visit: Visit) -> Answer:
     """Its live part, whenever it changed."""
     zone = await desktop.zone(visit)
 
-    async def draw() -> tuple[str, bool]:
-        return desktop.render(visit, "parts/overview_live.html", zone=zone, **await _values(desktop, visit)), False
+    async def draw() -> Drawn:
+        values = await _values(desktop, visit)
+        return Drawn({"message": desktop.render(visit, "parts/overview_live.html", zone=zone, **values)})
 
     return desktop.live(visit, draw)

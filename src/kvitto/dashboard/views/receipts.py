@@ -7,11 +7,12 @@ from kvitto.core.model import ReceiptOutcome
 from kvitto.core.receipt import LinkRules
 from kvitto.core.status import Status
 from kvitto.dashboard.desktop import Desktop
+from kvitto.dashboard.live import Drawn
 from kvitto.dashboard.web import Answer, Refused, Visit, redirect
-from kvitto.reports.story import read_receipt
+from kvitto.reports.story import read_receipt, shown_value
 from kvitto.smpp.records import read_pdu_line, read_text_line
 
-__all__ = ["assign", "page", "read"]
+__all__ = ["assign", "events", "page", "read"]
 
 MOST_PASTED: Final = 10_000
 _PROBLEMS: Final[Mapping[str, str]] = {
@@ -34,14 +35,30 @@ async def page(desktop: Desktop, visit: Visit) -> Answer:
 
 async def _page(desktop: Desktop, visit: Visit, status: int = 200, **more: Any) -> Answer:
     values: dict[str, Any] = {"problem": "", "assigned": "", "pasted": "", "read": None, **more}
-    wanted = visit.query.get("outcome", "")
+    return await desktop.page(visit, "receipts.html", status, **await _values(desktop, visit), **values)
+
+
+async def _values(desktop: Desktop, visit: Visit) -> dict[str, Any]:
+    """A page of receipts, each with what is read in it. ``following``: where the next page begins."""
+    wanted, before = visit.query.get("outcome", ""), visit.query.get("before", "")
     outcome = ReceiptOutcome(wanted) if wanted in set(ReceiptOutcome) else None
-    before = visit.query.get("before", "")
-    rows = await desktop.tools.reader.receipts(
+    rows, following = await desktop.tools.reader.receipts(
         outcome, int(before) if before.isdecimal() and len(before) < 19 else None
     )
     shown = [(row, read_receipt(row.raw, row.received_at)) for row in rows]
-    return await desktop.page(visit, "receipts.html", status, rows=shown, outcome=wanted, **values)
+    return {"rows": shown, "following": following, "outcome": outcome or "", "before": before}
+
+
+async def events(desktop: Desktop, visit: Visit) -> Answer:
+    """The newest page, whenever it changed."""
+    zone = await desktop.zone(visit)
+
+    async def draw() -> Drawn:
+        values = await _values(desktop, visit)
+        html = desktop.render(visit, "parts/receipts_live.html", zone=zone, csrf=visit.session.csrf, **values)
+        return Drawn({"message": html})
+
+    return desktop.live(visit, draw)
 
 
 async def assign(desktop: Desktop, visit: Visit) -> Answer:
@@ -68,5 +85,5 @@ async def read(desktop: Desktop, visit: Visit) -> Answer:
         found = read_pdu_line(squeezed, LinkRules(), visit.now)
     else:
         found = read_text_line(pasted.encode(), LinkRules(), visit.now)
-    told = [(name, str(value)) for name, value in found.items() if value not in (None, "") and name != "raw"]
+    told = [(name, shown_value(value)) for name, value in found.items() if value not in (None, "") and name != "raw"]
     return await _page(desktop, visit, pasted=pasted, read=told)

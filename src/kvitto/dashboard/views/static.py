@@ -1,4 +1,4 @@
-"""Style, scripts and their licences, from the package itself."""
+"""Style, scripts, the typeface and their licences, from the package itself."""
 
 from importlib.resources import files
 from typing import Final
@@ -12,6 +12,7 @@ _TYPES: Final = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
+    "woff2": "font/woff2",
     "LICENSE": "text/plain; charset=utf-8",
 }
 

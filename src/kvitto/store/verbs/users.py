@@ -34,6 +34,7 @@ __all__ = [
     "record_audit",
     "remove_users",
     "session_row",
+    "touch_sessions",
     "use_link",
     "user_row",
     "users_of",
@@ -274,7 +275,7 @@ _OPEN: Final[dict[str, Kind]] = {
 }
 _OPEN_SESSION: Final = Statement(
     lambda r: insert(t.user_session).from_select(
-        [*_OPEN, "reveal"], select(*[r.c[name] for name in _OPEN], literal(False))
+        [*_OPEN, "seen_at", "reveal"], select(*[r.c[name] for name in _OPEN], r.c.created_at, literal(False))
     ),
     **_OPEN,
 )
@@ -295,6 +296,9 @@ _CHANGE: Final = Statement(
     account_id=Str,
     reveal=Int,
 )
+_TOUCH: Final = Statement(
+    lambda r: update(t.user_session).values(seen_at=r.c.at).where(t.user_session.c.hash == r.c.hash), hash=Str, at=Int
+)
 _SESSION: Final = Statement(
     lambda _: (
         select(
@@ -304,6 +308,7 @@ _SESSION: Final = Statement(
             t.user_session.c.account_id,
             t.user_session.c.reveal,
             t.user_session.c.expires_at,
+            t.user_session.c.seen_at,
         )
         .join(t.app_user, t.app_user.c.id == t.user_session.c.user_id)
         .where(
@@ -340,6 +345,12 @@ def end_sessions(tx: Tx, scope: Scope, items: Sequence[tuple[str, AuditEntry]]) 
     return [None] * len(items)
 
 
+def touch_sessions(tx: Tx, scope: Scope, items: Sequence[tuple[str, int]]) -> list[None]:
+    """Keep when sessions (hash, ms UTC) were last seen."""
+    tx.run(_TOUCH, list(dict(items).items()))
+    return [None] * len(items)
+
+
 def session_row(tx: Tx, session_hash: str, now: int) -> Session | None:
     """A session that is not over, with its user as he is now."""
     rows = tx.run(_SESSION, of=session_hash, now=now)
@@ -348,7 +359,7 @@ def session_row(tx: Tx, session_hash: str, now: int) -> Session | None:
     row = rows[0]
     user = _read_user(row)
     account_id = row[8] if user.role is Role.OPERATOR else user.account_id
-    return Session(row[6], user, row[7], account_id, bool(row[9]), row[10])
+    return Session(row[6], user, row[7], account_id, bool(row[9]), row[10], row[11])
 
 
 # --- one-time links and failures --------------------------------------------------------------------------------------

@@ -619,6 +619,7 @@ def _make_office() -> None:
         sa.Column("reveal", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("hash"),
     )
     op.create_index("user_session_user", "user_session", ["user_id"], unique=False)
