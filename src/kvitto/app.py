@@ -50,7 +50,7 @@ from kvitto.dialects.sinch import SinchDialect
 from kvitto.dialects.sinch import openapi as sinch_openapi
 from kvitto.dispatch.cleaning import Broom
 from kvitto.dispatch.dispatcher import Dispatcher, LinkUnusable
-from kvitto.dispatch.link import BindStyle, LinkConfig, TlsOptions
+from kvitto.dispatch.link import BindStyle, LinkConfig, OutbindOptions, TlsOptions
 from kvitto.dispatch.routes import ANY_LINK, RouteRule, Routes
 from kvitto.intake.admit import RouteFor
 from kvitto.intake.api import Api, Parts
@@ -239,7 +239,17 @@ def link_config(name: str, link: Link, settings: Settings) -> LinkConfig:
             read_pdu_s=link.read_pdu_s,
         ),
         tls=_tls_options(link) if link.tls else None,
+        outbind=_outbind_options(link) if link.outbind_port else None,
         rules=settings.link_rules(link),
+    )
+
+
+def _outbind_options(link: Link) -> OutbindOptions:
+    return OutbindOptions(
+        host=link.outbind_host,
+        port=link.outbind_port,
+        system_id=link.outbind_system_id,
+        password=link.outbind_password.get_secret_value(),
     )
 
 

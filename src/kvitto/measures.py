@@ -32,6 +32,8 @@ _COUNTERS: Final = {
     "kvitto_answers_missing_total": "timed_out",
     "kvitto_receipts_refused_total": "receipts_refused",
     "kvitto_incoming_total": "incoming",
+    "kvitto_outbinds_total": "outbinds",
+    "kvitto_outbinds_refused_total": "outbinds_refused",
 }
 """Metric -> the name among ``LinkStatus.counters``."""
 _BACKLOG: Final = {

@@ -66,6 +66,9 @@ EVENTS: Final[Mapping[str, str]] = {
     "link.silent": "no answer to an enquire_link",
     "link.alert": "an alert_notification came",
     "link.outbind": "the SMSC asked for a bind",
+    "link.outbind_refused": "whoever connected to a link's outbind_port was not that SMSC, or said nothing",
+    "link.listening": "a link's outbind_port is open",
+    "link.deaf": "a link's outbind_port cannot be opened; it is tried again",
     "pdu.rejected": "a frame or body could not be used; it was answered as the protocol says",
     "pdu.unexpected": "a response to nothing, or a PDU that does not belong here",
     # Messages
@@ -210,6 +213,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("kvitto_receipts_matched_total", "counter", "Receipts matched, by level (R26)", (*_LINK, "level")),
     Metric("kvitto_receipts_refused_total", "counter", "deliver_sm that could not be stored in time (R8)", _LINK),
     Metric("kvitto_incoming_total", "counter", "Incoming messages", _LINK),
+    Metric("kvitto_outbinds_total", "counter", "Binds that the SMSC asked for at the outbind_port (R13)", _LINK),
+    Metric("kvitto_outbinds_refused_total", "counter", "Callers there that were closed", _LINK),
     Metric(
         "kvitto_link_counted_total",
         "counter",

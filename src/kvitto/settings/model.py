@@ -286,6 +286,16 @@ class Link(Section):
     """Its private key (PEM)."""
     tls_server_name: str = ""
     """Name that the SMSC's certificate carries, when it is not `host`."""
+    outbind_port: Port = 0
+    """TCP port on which this SMSC may call us and ask for a bind (`outbind`); what it holds for us then comes over that
+    connection. With `tls` it speaks TLS, with `tls_certificate` as the server's. 0: do not listen (R13)."""
+    outbind_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Address to listen on for it; `0.0.0.0` or `::` for all."""
+    outbind_system_id: str = ""
+    """Who the SMSC says it is in its `outbind`."""
+    outbind_password: SecretStr = SecretStr("")
+    """What it must say there. Whoever knows it is told `system_id` and `password`: take one that is used nowhere
+    else."""
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     """Time zone of the dates in receipt texts, such as `Europe/Stockholm` (R55)."""
     submit_id: IdBase = IdBase.AUTO
