@@ -22,7 +22,7 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
           --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-receipts bench-callbacks profile storm backlog replay long fuzz overview screenshots docs lock postgres strace chromium peers node kannel \
+.PHONY: help run test lint format bench bench-receipts bench-callbacks profile storm backlog replay long fuzz overview screenshots docs lock postgres strace faketime chromium peers node kannel \
         receivers clean
 
 help:
@@ -82,6 +82,19 @@ strace:
 	    || { apt-get update -q </dev/null >/dev/null 2>&1; apt-get install -y -q strace </dev/null; }; \
 	else \
 	  echo 'strace is needed for the tests: apt-get install strace' >&2; exit 1; \
+	fi
+
+# libfaketime lets the wall clock of a running server jump (P26).
+faketime:
+	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo 'Installing libfaketime for the tests ...'; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get install -y -q --no-install-recommends libfaketime </dev/null >/dev/null 2>&1 \
+	    || { apt-get update -q </dev/null >/dev/null 2>&1; \
+	         apt-get install -y -q --no-install-recommends libfaketime </dev/null; }; \
+	else \
+	  echo 'libfaketime is needed for the tests: apt-get install libfaketime' >&2; exit 1; \
 	fi
 
 # The dashboard is walked through and photographed in it.
@@ -144,7 +157,7 @@ receivers: node
 	  echo 'Go, PHP and Java are needed for the tests: apt-get install golang-go php-cli default-jdk-headless' >&2; exit 1; \
 	fi
 
-test: $(VENV)/.develops postgres strace chromium peers receivers
+test: $(VENV)/.develops postgres strace faketime chromium peers receivers
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS) $(ARGS)
 
 lint: $(VENV)/.develops
