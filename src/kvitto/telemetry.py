@@ -221,6 +221,7 @@ METRICS: Final[tuple[Metric, ...]] = (
         "Parts and receipts of each link and its group since the database was made, over all nodes (R54)",
         (*_LINK, "group", "what"),
     ),
+    Metric("kvitto_sends_refused_total", "counter", "Sends answered 429 because too much waits unsent (P29)"),
     Metric("kvitto_callback_attempts_total", "counter", "Callbacks posted"),
     Metric("kvitto_callbacks_total", "counter", "What attempts came to", ("outcome",)),
     Metric("kvitto_callbacks_in_hand", "gauge", "Callbacks in the sender's memory"),

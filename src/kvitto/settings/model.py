@@ -39,6 +39,7 @@ __all__ = [
     "Infobip",
     "Link",
     "Log",
+    "Queue",
     "Receipts",
     "Route",
     "Section",
@@ -206,6 +207,16 @@ class Store(Section):
     retention_days: Days = 90
     """How long finished batches, their messages and callbacks are kept after their last end (days; R51). An account may
     have its own; never shorter than any link's `map_keep_days`, nor than 7 days, which callbacks may still need."""
+
+
+class Queue(Section):
+    """What is accepted and waits to be sent, messages planned for later among it."""
+
+    max_messages: Positive = 20_000_000
+    """Messages of all accounts together (number): when so many wait, sends are answered 429 with `Retry-After` until
+    some have left; a request that comes below the bound is taken whole (P29)."""
+    max_messages_per_account: Positive = 10_000_000
+    """Messages of one account, likewise (number)."""
 
 
 class Receipts(Section):
@@ -501,6 +512,7 @@ class Settings(Section):
     store: Store = Store()
     links: Links = Field(default_factory=dict)
     routes: RouteList = ()
+    queue: Queue = Queue()
     receipts: Receipts = Receipts()
     callbacks: Callbacks = Callbacks()
     log: Log = Log()
@@ -584,6 +596,7 @@ SECTIONS: Final[Mapping[str, type[Section]]] = {
     "store": Store,
     "links": Link,
     "routes": Route,
+    "queue": Queue,
     "receipts": Receipts,
     "callbacks": Callbacks,
     "log": Log,
