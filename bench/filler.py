@@ -149,6 +149,18 @@ TABLES: Final[tuple[tuple[Table, tuple[str, ...]], ...]] = ((t.batch, _BATCH), (
 """The tables that are filled, each with the columns that get a value."""
 
 
+_NOW: Final = {State.QUEUED: "now:QUEUED", State.DISPATCHED: "now:DISPATCHED"}
+_COUNT: Final = (
+    "INSERT INTO tally (account_id, at, name, node, value) VALUES ('{}', 0, '{}', 'main', {}) "
+    "ON CONFLICT (account_id, at, name, node) DO UPDATE SET value = tally.value + excluded.value"
+)
+
+
+def _tallies(what: Fill, account_id: str) -> list[tuple[str, str, int]]:
+    """The counts of what stands, as the verbs keep them: (account, name, how many more)."""
+    return [(whose, _NOW[what.state], what.messages) for whose in (account_id, "") if what.state in _NOW]
+
+
 def _fill_sqlite(path: str, what: Fill, now: int) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     try:
@@ -161,6 +173,8 @@ def _fill_sqlite(path: str, what: Fill, now: int) -> None:
                 marks = ",".join("?" * len(columns))
                 connection.executemany(f"INSERT INTO {table.name} ({','.join(columns)}) VALUES ({marks})", rows)
             connection.execute("COMMIT")
+        for one in _tallies(what, account_id):
+            connection.execute(_COUNT.format(*one))
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
@@ -175,6 +189,8 @@ async def _fill_postgres(dsn: str, what: Fill, now: int) -> None:
             for (table, columns), rows in zip(TABLES, chunk, strict=True):
                 if rows:
                     await connection.copy_records_to_table(table.name, records=rows, columns=columns)
+        for one in _tallies(what, account_id):
+            await connection.execute(_COUNT.format(*one))
         await connection.execute("ANALYZE")
     finally:
         await connection.close()

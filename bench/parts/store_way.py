@@ -44,6 +44,7 @@ from kvitto.store.sealing import Seal
 from kvitto.store.sqlite import SqliteDatabase, SqliteTx
 from kvitto.store.verbs.counting import write_counts
 from kvitto.store.verbs.dispatch import Answers, Claim
+from kvitto.store.verbs.turns import Turns
 
 __all__ = ["main"]
 
@@ -60,6 +61,7 @@ class Way:
         self.clock = SystemClock()
         self.ids = IdMaker(self.clock)
         self.group = group
+        self.turns = Turns()
         self.recipients = recipients
         self.account_id = self.ids.new()
         self.numbers = iter(range(46_700_000_000, 10**12))
@@ -94,7 +96,7 @@ class Way:
             results = [CallbackResult(one.id, CallbackState.DONE, now, None, None, 200, None, 3) for one in self.due]
             works.append((sqlcallbacks._ATTEMPTS, results))
         works.extend((sqlstore._ACCEPT, self.plan(now)) for _ in range(max(1, self.group // self.recipients)))
-        works.append((sqlstore._CLAIM, Claim(LINK, LINK, self.group, now)))
+        works.append((sqlstore._CLAIM, Claim(LINK, LINK, self.group, now, self.turns)))
         self.answered = self.claimed
         self.commits._open().begin()
         outcome = self.commits._run([_Work(verb, item, _told, 1) for verb, item in works])

@@ -50,7 +50,7 @@ from kvitto.dialects.sinch import SinchDialect
 from kvitto.dialects.sinch import openapi as sinch_openapi
 from kvitto.dispatch.cleaning import Broom
 from kvitto.dispatch.dispatcher import Dispatcher, LinkUnusable
-from kvitto.dispatch.link import BindStyle, LinkConfig, TlsOptions
+from kvitto.dispatch.link import BindStyle, LinkConfig, OutbindOptions, TlsOptions
 from kvitto.dispatch.routes import ANY_LINK, RouteRule, Routes
 from kvitto.intake.admit import RouteFor
 from kvitto.intake.api import Api, Parts
@@ -61,6 +61,7 @@ from kvitto.intake.doors import Doors
 from kvitto.intake.exchange import HttpLimits, Request
 from kvitto.intake.health import Health, open_docs, open_metrics
 from kvitto.intake.http import Server
+from kvitto.intake.pressure import Pressure
 from kvitto.intake.sessions import Sessions
 from kvitto.measures import read_samples
 from kvitto.pages import (
@@ -238,7 +239,17 @@ def link_config(name: str, link: Link, settings: Settings) -> LinkConfig:
             read_pdu_s=link.read_pdu_s,
         ),
         tls=_tls_options(link) if link.tls else None,
+        outbind=_outbind_options(link) if link.outbind_port else None,
         rules=settings.link_rules(link),
+    )
+
+
+def _outbind_options(link: Link) -> OutbindOptions:
+    return OutbindOptions(
+        host=link.outbind_host,
+        port=link.outbind_port,
+        system_id=link.outbind_system_id,
+        password=link.outbind_password.get_secret_value(),
     )
 
 
@@ -565,6 +576,7 @@ class App:
     async def _start_http(self, store: SqlStore, outbox: Outbox) -> None:
         settings, dispatcher = self.settings, self._dispatcher
         assert dispatcher is not None
+        pressure = await self._start_pressure(store)
         desk = self._desk = Desk(
             store,
             self._ids,
@@ -573,6 +585,7 @@ class App:
             on_work=dispatcher.wake,
             sessions=Sessions(store, self._clock),
             logs_per_minute=settings.dialects.infobip.logs_per_minute,
+            pressure=pressure,
         )
         doors = Doors(
             self._dialects,
@@ -582,7 +595,7 @@ class App:
         )
         self._health = Health(store.check, self._troubles)
         self._health.open_on(doors.router)
-        open_metrics(doors.router, partial(read_samples, store, dispatcher.status, outbox))
+        open_metrics(doors.router, partial(read_samples, store, dispatcher.status, outbox, pressure))
         self._open_api(store, doors)
         open_docs(
             doors.router,
@@ -617,6 +630,14 @@ class App:
         if self._relay is not None:
             self._stops.append(("relay", self._relay.stop))  # before HTTP, whose end would wait for its streams
         _log().info("http.listening", url=self.url)
+
+    async def _start_pressure(self, store: Store) -> Pressure:
+        bounds = self.settings.queue
+        most, most_per_account = bounds.max_messages, bounds.max_messages_per_account
+        pressure = Pressure(store.count_queued, most=most, most_per_account=most_per_account)
+        await pressure.start()
+        self._stops.append(("pressure", pressure.stop))
+        return pressure
 
     async def _open_dashboard(self, store: SqlStore, desk: Desk, doors: Doors) -> Dashboard:
         settings, clock, client = self.settings, self._clock, self._client

@@ -12,6 +12,7 @@ from kvitto.callbacks.outbox import Outbox
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.model import ReceiptOutcome
 from kvitto.dispatch.dispatcher import LinkStatus
+from kvitto.intake.pressure import Pressure
 from kvitto.smpp.spec import StatusClass
 from kvitto.store import Store
 from kvitto.telemetry import Samples
@@ -32,6 +33,8 @@ _COUNTERS: Final = {
     "kvitto_answers_missing_total": "timed_out",
     "kvitto_receipts_refused_total": "receipts_refused",
     "kvitto_incoming_total": "incoming",
+    "kvitto_outbinds_total": "outbinds",
+    "kvitto_outbinds_refused_total": "outbinds_refused",
 }
 """Metric -> the name among ``LinkStatus.counters``."""
 _BACKLOG: Final = {
@@ -46,12 +49,15 @@ _LEVEL: Final = "receipts_level_"
 _Read = list[tuple[tuple[str, ...], float]]
 
 
-async def read_samples(store: Store, links: Callable[[], Iterable[LinkStatus]], outbox: Outbox) -> Samples:
+async def read_samples(
+    store: Store, links: Callable[[], Iterable[LinkStatus]], outbox: Outbox, pressure: Pressure
+) -> Samples:
     """Read everything once. What the store cannot count now is left out. Raises: nothing."""
     backlog = await _read_stored(store)
     transactions, items = store.count_commits()
     return {
         **_of_links(list(links())),
+        "kvitto_sends_refused_total": [((), pressure.refused)],
         "kvitto_callback_attempts_total": [((), outbox.attempts)],
         "kvitto_callbacks_total": [
             (("delivered",), outbox.delivered),

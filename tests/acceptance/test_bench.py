@@ -71,3 +71,24 @@ def test_r60_a_storm_of_old_receipts_is_stored_matched_and_answered_while_submit
         assert run["submits_timed_out"] == 0
         assert run["storm"]["answer_p99_ms"] < 5000
         assert run["storm"]["smsc_cpu_us"] < run["server_cpu_us"] / 2, "the SMSC must not be what is measured"
+
+
+@pytest.mark.slow
+def test_p29_the_bench_of_fairness_tells_what_the_others_saw_of_each_half():
+    little = {"accounts": 3, "rate": 20, "seconds": 1, "rounds": 1, "drain": 1}
+    arguments = [f"--{name}={value}" for name, value in little.items()]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.fairness", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    clean, crowded = done.stdout.splitlines()
+    assert "clean" in clean
+    assert "one at 10x" in crowded
+    for line in (clean, crowded):
+        assert line.endswith(" 0 refused")
+        assert " of 0, " not in line

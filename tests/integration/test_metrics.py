@@ -14,6 +14,7 @@ from kvitto.core.model import Notify
 from kvitto.dialects.sinch import SinchDialect
 from kvitto.intake.exchange import Request, Response
 from kvitto.intake.health import open_metrics
+from kvitto.intake.pressure import Pressure
 from kvitto.intake.routing import Router
 from kvitto.measures import read_samples
 from kvitto.telemetry import METRICS, METRICS_TYPE, Samples, write_metrics
@@ -38,6 +39,10 @@ def outbox_of(rig: Rig) -> Outbox:
     return Outbox(rig.store, client, {"sinch": SinchDialect()}, account, rig.clock, allow_private=True)
 
 
+def pressure_of(rig: Rig) -> Pressure:
+    return Pressure(rig.store.count_queued, most=10, most_per_account=10)
+
+
 async def test_what_is_shown_is_the_table_and_counts_what_happened(tmp_path: Path):
     with Sink() as sink:
         async with open_rig(tmp_path) as rig:
@@ -48,7 +53,7 @@ async def test_what_is_shown_is_the_table_and_counts_what_happened(tmp_path: Pat
             for number in numbers:
                 await rig.final(batch, number)
             await eventually(lambda: outbox.delivered == 4 and not outbox.in_hand)
-            samples = await read_samples(rig.store, rig.dispatcher.status, outbox)
+            samples = await read_samples(rig.store, rig.dispatcher.status, outbox, pressure_of(rig))
             page = write_metrics(samples)
             await outbox.stop()
     assert set(samples) == {metric.name for metric in METRICS}
@@ -88,7 +93,7 @@ async def test_what_the_store_cannot_count_is_left_out(tmp_path: Path, monkeypat
 
     async with open_rig(tmp_path) as rig:
         monkeypatch.setattr(rig.store, "count_backlog", away)
-        samples = await read_samples(rig.store, rig.dispatcher.status, outbox_of(rig))
+        samples = await read_samples(rig.store, rig.dispatcher.status, outbox_of(rig), pressure_of(rig))
     left_out = {metric.name for metric in METRICS} - set(samples)
     assert left_out == {
         "kvitto_messages_queued",

@@ -135,14 +135,14 @@ class Rig:
 
 @asynccontextmanager
 async def open_rig(
-    folder: Path, *, smsc: SimulatorConfig | None = None, smsc_port: int = 0, clean: bool = True, **link: Any
+    folder: Path, *, smsc: SimulatorConfig | None = None, smsc_port: int = 0, record: Record | None = None, **link: Any
 ) -> AsyncIterator[Rig]:
     """Store, simulator and dispatcher, started and bound. ``link``: fields of its ``LinkConfig``.
 
     ``smsc_port``: of another SMSC, in whose favour the simulator stays stopped; 0: of none.
     """
     clock = SystemClock()
-    record = Record()
+    record = record or Record()
     simulator = Simulator(smsc or SimulatorConfig(port=0, delay_min_ms=1, delay_max_ms=5), clock, record)
     if not smsc_port:
         await simulator.start()

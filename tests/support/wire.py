@@ -1,6 +1,7 @@
 """An SMSC of a few lines that keeps every PDU it got, for tests of what goes over the wire and of what comes back."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
@@ -28,12 +29,28 @@ class WireSmsc:
         self.ids: list[str] = []
         self.outbind_first = False
         self.holds_binds = False
+        self.bind_status = 0
         self.on_query: Callable[[QuerySm], QuerySmResp | None] = lambda query: None
         self._peers: list[_Peer] = []
 
     def deliver(self, pdu: DeliverSm) -> None:
         """Send this over the newest connection; the answer's status comes into ``answers``."""
         self._peers[-1].deliver(pdu)
+
+    async def call(
+        self, port: int, system_id: str = "smsc", password: str = "secret", *, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Connect to an ESME on loopback and say outbind; what comes back is taken like on any connection."""
+        peer = _Peer(self)
+        name = None if tls is None else "127.0.0.1"
+        await asyncio.get_running_loop().create_connection(
+            lambda: peer, "127.0.0.1", port, ssl=tls, server_hostname=name
+        )
+        peer.outbind(system_id, password)
+
+    def hang_up(self) -> None:
+        """Unbind the newest connection."""
+        self._peers[-1].unbind()
 
     def connected(self, peer: "_Peer") -> None:
         self._peers.append(peer)
@@ -74,7 +91,7 @@ class _Peer(asyncio.Protocol):
             case ev.BindReceived(pdu):
                 smsc.binds.append(pdu)
                 if not smsc.holds_binds:
-                    self.session.answer_bind(pdu.sequence_number, 0, "smsc")
+                    self.session.answer_bind(pdu.sequence_number, smsc.bind_status, "smsc")
             case ev.SubmitReceived(pdu):
                 smsc.submits.append(pdu)
                 self.session.answer_submit(pdu.sequence_number, 0, smsc.next_id())
@@ -85,6 +102,14 @@ class _Peer(asyncio.Protocol):
                     self.session.answer_query(answer._replace(sequence_number=pdu.sequence_number))
             case ev.DeliverAnswered():
                 smsc.answers.append(event.command_status)
+
+    def outbind(self, system_id: str, password: str) -> None:
+        self.session.outbind(system_id, password)
+        self._flush()
+
+    def unbind(self) -> None:
+        self.session.unbind(self._clock.monotonic())
+        self._flush()
 
     def deliver(self, pdu: DeliverSm) -> None:
         self.session.deliver(pdu, None, self._clock.monotonic())

@@ -14,6 +14,8 @@ from kvitto.settings import Link, load
 HOST = {"host": "smsc.example", "tls": True}
 CHOSEN: dict[str, Any] = {
     "time_zone": "Asia/Tokyo",
+    "outbind_port": 2776,
+    "outbind_password": "there",
     "stat_aliases": {"GONE": "DELIVERED"},
     "template": "(?P<id>x)",
     "status_overrides": {"0x45": "temporary"},
@@ -34,6 +36,10 @@ STANDING = {
 """Settings that a running link takes while its binds stand."""
 
 
+OUTBIND = {"outbind_port", "outbind_host", "outbind_system_id", "outbind_password"}
+"""They mean something together only."""
+
+
 def another(name: str, tmp_path: Path) -> Any:
     """A good value that is not the default."""
     if name in CHOSEN:
@@ -52,9 +58,20 @@ def another(name: str, tmp_path: Path) -> Any:
 
 def config(tmp_path: Path, **changes: Any) -> LinkConfig:
     pairs = {"tls_certificate": "tls_key", "tls_key": "tls_certificate"}
-    extra = {pairs[name]: str(tmp_path / "other.pem") for name in changes if name in pairs}
+    extra: dict[str, Any] = {pairs[name]: str(tmp_path / "other.pem") for name in changes if name in pairs}
+    if OUTBIND & set(changes):
+        files = {name: str(tmp_path / "other.pem") for name in pairs}
+        extra = {"outbind_port": 2775, "outbind_password": "here", **files, **extra}
     settings = load(environ={}, overrides={"links": {"main": {**HOST, **extra, **changes}}})
     return link_config("main", settings.links["main"], settings)
+
+
+def fellows(name: str, tmp_path: Path) -> dict[str, Any]:
+    """What else has to be set for this one to mean something."""
+    pair = {"tls_certificate", "tls_key"}
+    if name in pair:
+        return {one: str(tmp_path / "other.pem") for one in pair}
+    return {"outbind_system_id": ""} if name in OUTBIND else {}
 
 
 @pytest.fixture(autouse=True)
@@ -66,15 +83,13 @@ def files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", list(Link.model_fields))
 def test_every_setting_of_a_link_reaches_the_link(tmp_path: Path, name: str):
     value = "elsewhere.example" if name == "host" else another(name, tmp_path)
-    pairs = {"tls_certificate", "tls_key"}
-    before = config(tmp_path, **({one: str(tmp_path / "other.pem") for one in pairs} if name in pairs else {}))
+    before = config(tmp_path, **fellows(name, tmp_path))
     assert config(tmp_path, **{name: value}) != before, value
 
 
 @pytest.mark.parametrize("name", sorted(set(Link.model_fields) - {"host"}))
 def test_a_running_link_takes_what_needs_no_new_bind(tmp_path: Path, name: str):
-    pairs = {"tls_certificate", "tls_key"}
-    before = config(tmp_path, **({one: str(tmp_path / "other.pem") for one in pairs} if name in pairs else {}))
+    before = config(tmp_path, **fellows(name, tmp_path))
     after = config(tmp_path, **{name: another(name, tmp_path)})
     assert adjustable(before, after) == (name in STANDING)
 

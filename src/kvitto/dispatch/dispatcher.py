@@ -16,6 +16,7 @@ from kvitto.core.clock import Clock
 from kvitto.core.errors import Refused
 from kvitto.core.receipt import LinkRules
 from kvitto.dispatch.link import Bind, BindStatus, Link, LinkConfig, TlsOptions, adjustable, make_tls_context
+from kvitto.dispatch.outbind import OutbindDoor
 from kvitto.dispatch.parts import Outgoing
 from kvitto.dispatch.querying import Question, Questions
 from kvitto.dispatch.receiver import ANSWER_WITHIN_S, Receiver
@@ -38,7 +39,8 @@ FLUSH_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkStatus:
-    """One link as an operator sees it. ``bound``: binds that stand; ``window``: slots over all binds that send.
+    """One link as an operator sees it. ``bound``: binds that stand, of those that we make; ``binds``: all, with those
+    that the SMSC asked for (R13). ``window``: slots over all binds that send.
 
     ``rate``: configured parts a second, 0 for no limit. ``counters``: since the start of the process (R54).
     """
@@ -65,6 +67,7 @@ class Lane:
         self.receiver = Receiver(self.link, store, clock, answer_within_s=min(config.receipt_answer_s, ANSWER_WITHIN_S))
 
         self.questions = Questions(self.link, store, clock)
+        self.door = None if config.outbind is None else OutbindDoor(self.link, config.outbind)
 
     def adjust(self, config: LinkConfig) -> None:
         """Take other settings while the binds stand (``link.adjustable``)."""
@@ -109,13 +112,15 @@ class Lane:
         self.submitter.start()
         self.questions.start()
         self.link.start()
+        if self.door is not None:
+            self.door.start()
 
     async def stop(self, within_s: float) -> None:
         """Send nothing new, await what is in flight, unbind, store the rest. Bears early and double calls."""
         self.submitter.stop_claiming()
         await self.questions.stop()
         await self._until(lambda: self.submitter.settled and not self.link.in_flight(), within_s)
-        await self.link.stop()
+        await asyncio.gather(self.link.stop(), *([] if self.door is None else [self.door.stop()]))
         await self._until(lambda: self.submitter.settled and self.receiver.settled, FLUSH_S)
         self.submitter.close()
         self.questions.close()
@@ -143,13 +148,14 @@ class Lane:
     def status(self) -> LinkStatus:
         """This link as an operator sees it."""
         link, config = self.link, self.link.config
+        callers = () if self.door is None else self.door.callers
         return LinkStatus(
             name=link.name,
             group=link.group,
             host=config.host,
             port=config.port,
             bound=link.bound,
-            binds=tuple(bind.status() for bind in link.binds),
+            binds=tuple(bind.status() for bind in (*link.binds, *callers)),
             window=config.window * len(link.senders),
             in_flight=link.in_flight(),
             rate=config.rate,
@@ -169,6 +175,8 @@ class Lane:
             "throttled": self.link.throttles,
             "reconnects": self.link.reconnects,
             "queries": self.questions.asked,
+            "outbinds": 0 if self.door is None else self.door.bound,
+            "outbinds_refused": 0 if self.door is None else self.door.refused,
             **{f"answers_{kind.value}": count for kind, count in out.answers_by_class.items()},
             **{f"answered_{status_name(status)}": count for status, count in out.answers_by_status.items()},
             "receipts": back.receipts,

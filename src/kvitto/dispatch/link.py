@@ -55,6 +55,7 @@ __all__ = [
     "Link",
     "LinkConfig",
     "LinkListener",
+    "OutbindOptions",
     "TlsOptions",
     "adjustable",
     "make_tls_context",
@@ -100,6 +101,16 @@ class TlsOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutbindOptions:
+    """Where an SMSC may connect to us, and what its ``outbind`` must say (R13). ``port``: 0 takes a free one."""
+
+    host: str
+    port: int
+    system_id: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkConfig:
     """One ``[links.NAME]``. ``group``: links of one SMSC share its message-id space (R30); "" is the link's own name.
 
@@ -107,7 +118,7 @@ class LinkConfig:
     ``reconnect_min_s``, doubling to ``reconnect_max_s``: pauses before connecting again; the latter also after refused
     credentials (R13). ``late_response_s``: how long an answer is still understood (R7). ``receipt_answer_s``: a receipt
     not stored by then is answered 0x64 (R8). ``throttle_pause_s``: how long the link pauses after a throttle, and its
-    part waits at first (R11).
+    part waits at first (R11). ``outbind``: listen for the SMSC too (``kvitto.dispatch.outbind``).
     """
 
     name: str
@@ -133,6 +144,7 @@ class LinkConfig:
     throttle_pause_s: float = 1.0
     timers: Timers = field(default_factory=Timers)
     tls: TlsOptions | None = None
+    outbind: OutbindOptions | None = None
     rules: LinkRules = field(default_factory=LinkRules)
 
 

@@ -38,6 +38,7 @@ from kvitto.core.operations import (
 )
 from kvitto.dialects.base import Dialect, Problem
 from kvitto.intake.admit import Denial, RouteFor, plan, preview
+from kvitto.intake.pressure import Pressure
 from kvitto.intake.sessions import Sessions
 from kvitto.store.api import AdmissionRefused, Store
 
@@ -91,7 +92,10 @@ def told_by(dialects: Mapping[str, Dialect]) -> NotifyOf:
 
 
 class Desk:
-    """Performs operations. ``on_work`` is called after each commit that may have made work for the links."""
+    """Performs operations. ``on_work`` is called after each commit that may have made work for the links.
+
+    ``pressure``: who says when too much waits (P29); None: nothing is too much.
+    """
 
     def __init__(
         self,
@@ -103,6 +107,7 @@ class Desk:
         on_work: Callable[[], None] | None = None,
         sessions: Sessions | None = None,
         logs_per_minute: int = 0,
+        pressure: Pressure | None = None,
     ) -> None:
         """``logs_per_minute``: that an account may ask for; 0 for any number."""
         self._store = store
@@ -113,6 +118,7 @@ class Desk:
         self._ids = ids
         self._route_for = route_for
         self._on_work = on_work
+        self._pressure = pressure
         self._perform: dict[type, Callable[[Any, Account, int], Awaitable[Any]]] = {
             Send: self._send,
             DryRun: self._dry_run,
@@ -163,6 +169,17 @@ class Desk:
         return settled
 
     def _plan(self, submission: Submission, account: Account, now: int) -> NewBatch | Denial:
+        pressure = self._pressure
+        if pressure is not None:
+            denial = pressure.denial(account.id)
+            if denial is not None:
+                return denial
+        planned = self._plan_batch(submission, account, now)
+        if pressure is not None and type(planned) is NewBatch:
+            pressure.add(account.id, len(planned.messages))
+        return planned
+
+    def _plan_batch(self, submission: Submission, account: Account, now: int) -> NewBatch | Denial:
         notify = self._notify_of(submission, account) if self._notify_of is not None else None
         more = self._notify_more(submission, account) if submission.more else ()
         return plan(submission, account, now, self._ids.new(), self._route_for, notify=notify, notify_more=more)
@@ -227,6 +244,10 @@ class Desk:
     def _plan_again(self, submission: Submission, batch: Batch, account: Account, now: int) -> NewBatch | Denial:
         if batch.cancelled_at is not None:
             return _CANCELLED  # what a customer has called off is never sent after all
+        if self._pressure is not None and len(submission.recipients) > batch.message_count:
+            denial = self._pressure.denial(account.id)
+            if denial is not None:
+                return denial
         # modified_at must move, or a second change within the same millisecond would not be noticed.
         moved_at = max(now, batch.modified_at + 1)
         submission = submission._replace(client_id=batch.client_id, feed=batch.feed, window=batch.window)

@@ -39,6 +39,7 @@ __all__ = [
     "Infobip",
     "Link",
     "Log",
+    "Queue",
     "Receipts",
     "Route",
     "Section",
@@ -208,6 +209,16 @@ class Store(Section):
     have its own; never shorter than any link's `map_keep_days`, nor than 7 days, which callbacks may still need."""
 
 
+class Queue(Section):
+    """What is accepted and waits to be sent, messages planned for later among it."""
+
+    max_messages: Positive = 20_000_000
+    """Messages of all accounts together (number): when so many wait, sends are answered 429 with `Retry-After` until
+    some have left; a request that comes below the bound is taken whole (P29)."""
+    max_messages_per_account: Positive = 10_000_000
+    """Messages of one account, likewise (number)."""
+
+
 class Receipts(Section):
     """How long receipts are waited for and tried again, on every link that does not say otherwise."""
 
@@ -286,6 +297,16 @@ class Link(Section):
     """Its private key (PEM)."""
     tls_server_name: str = ""
     """Name that the SMSC's certificate carries, when it is not `host`."""
+    outbind_port: Port = 0
+    """TCP port on which this SMSC may call us and ask for a bind (`outbind`); what it holds for us then comes over that
+    connection. With `tls` it speaks TLS, with `tls_certificate` as the server's. 0: do not listen (R13)."""
+    outbind_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Address to listen on for it; `0.0.0.0` or `::` for all."""
+    outbind_system_id: str = ""
+    """Who the SMSC says it is in its `outbind`."""
+    outbind_password: SecretStr = SecretStr("")
+    """What it must say there. Whoever knows it is told `system_id` and `password`: take one that is used nowhere
+    else."""
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     """Time zone of the dates in receipt texts, such as `Europe/Stockholm` (R55)."""
     submit_id: IdBase = IdBase.AUTO
@@ -494,6 +515,7 @@ class Settings(Section):
     store: Store = Store()
     links: Links = Field(default_factory=dict)
     routes: RouteList = ()
+    queue: Queue = Queue()
     receipts: Receipts = Receipts()
     callbacks: Callbacks = Callbacks()
     log: Log = Log()
@@ -577,6 +599,7 @@ SECTIONS: Final[Mapping[str, type[Section]]] = {
     "store": Store,
     "links": Link,
     "routes": Route,
+    "queue": Queue,
     "receipts": Receipts,
     "callbacks": Callbacks,
     "log": Log,

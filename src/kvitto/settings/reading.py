@@ -168,12 +168,26 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, object, str]]:
             yield f"links.{name}.reconnect_min_s", link.reconnect_min_s, "is above reconnect_max_s"
         if not link.tls and (link.tls_ca_file or link.tls_certificate or link.tls_server_name):
             yield f"links.{name}.tls", link.tls, "must be true for the link's other tls_ settings to mean anything"
+        yield from _unlistenable(name, link, settings)
     for number, route in enumerate(settings.routes):
         if route.link not in settings.links:
             known = ", ".join(settings.links) or "none is configured"
             yield f"routes.{number}.link", route.link, f"no such link ({known})"
     if settings.simulator.delay_min_ms > settings.simulator.delay_max_ms:
         yield "simulator.delay_min_ms", settings.simulator.delay_min_ms, "is above delay_max_ms"
+
+
+def _unlistenable(name: str, link: Link, settings: Settings) -> Iterator[tuple[str, object, str]]:
+    """What keeps a link from listening for its SMSC (R13)."""
+    if not link.outbind_port:
+        return
+    if not link.outbind_password.get_secret_value():
+        yield f"links.{name}.outbind_password", "", "must be set: who says it is told this link's credentials"
+    if link.tls and link.tls_certificate is None:
+        yield f"links.{name}.tls_certificate", "", "must be set: outbind_port speaks TLS with it"
+    for other, one in settings.links.items():
+        if other < name and (one.outbind_host, one.outbind_port) == (link.outbind_host, link.outbind_port):
+            yield f"links.{name}.outbind_port", link.outbind_port, f"is that of links.{other} too"
 
 
 def _half_pairs(section: str, values: Http | Link) -> Iterator[tuple[str, object, str]]:

@@ -380,9 +380,9 @@ class Store(CallbackStore, Protocol):
     # ------------------------------------------------------------------------------------------------------
 
     def claim_messages(self, link: str, parts: int, now: int) -> "Future[list[Claimed]]":
-        """Take due messages that this link may carry, up to ``parts`` parts, oldest due first; their parts are marked
-        written
-        (durably) before this resolves, so that a crash leaves them in doubt, never sent twice (P6).
+        """Take due messages that this link may carry, up to ``parts`` parts: of each account in turn, oldest due first
+        within one (P29). Their parts are marked written (durably) before this resolves, so that a crash leaves them in
+        doubt, never sent twice (P6).
         """
 
     def record_answers(self, link: str, group: str, answers: Sequence[SubmitAnswer]) -> "Future[None]":
@@ -551,6 +551,9 @@ class Store(CallbackStore, Protocol):
 
     async def count_backlog(self) -> dict[str, int]:
         """Numbers for health and metrics: queued, in doubt, parked, callbacks pending."""
+
+    async def count_queued(self) -> dict[str, int]:
+        """Messages that are accepted and that no SMSC has taken yet, by account; "" for all together (P29)."""
 
     def count_commits(self) -> tuple[int, int]:
         """Transactions that this process has committed, and verbs that they answered."""

@@ -239,6 +239,7 @@ message = Table(
     Index(
         "message_queue",
         "route",
+        "account_id",
         "due_at",
         "id",
         sqlite_where=Column("due_at").is_not(None),

@@ -83,6 +83,7 @@ from kvitto.store.verbs import (
     schedules,
     tallies,
 )
+from kvitto.store.verbs.turns import Turns, next_due_at
 
 __all__ = ["SqlStore"]
 
@@ -234,6 +235,7 @@ class SqlStore(SqlCallbacks):
         self._several_writers = database.remote
         self._clock = clock
         self._groups = dict(groups or {})
+        self._turns: dict[str, Turns] = {}
         self._reader_count = readers
         self._serving = serving
         self.commits = Commits(database, node)
@@ -394,7 +396,8 @@ class SqlStore(SqlCallbacks):
         """See ``Store.claim_messages``."""
         if self._unsure_claims:
             self._give_back_unsure(now)
-        return self.commits.put(_CLAIM, dispatch.Claim(link, self._groups.get(link, link), parts, now))
+        turns = self._turns.get(link) or self._turns.setdefault(link, Turns())
+        return self.commits.put(_CLAIM, dispatch.Claim(link, self._groups.get(link, link), parts, now, turns))
 
     def record_answers(self, link: str, group: str, answers: Sequence[SubmitAnswer]) -> "asyncio.Future[None]":
         """See ``Store.record_answers``."""
@@ -495,7 +498,7 @@ class SqlStore(SqlCallbacks):
 
     async def next_due_at(self, link: str) -> int | None:
         """See ``Store.next_due_at``."""
-        return await self._read(queries.next_due_at, link)
+        return await self._read(next_due_at, link)
 
     # --- the one-time feed -------------------------------------------------------------------------------------------
 
@@ -615,6 +618,10 @@ class SqlStore(SqlCallbacks):
     async def count_backlog(self) -> dict[str, int]:
         """See ``Store.count_backlog``."""
         return await self._read(queries.backlog)
+
+    async def count_queued(self) -> dict[str, int]:
+        """See ``Store.count_queued``."""
+        return await self._read(tallies.queued_now)
 
     def count_commits(self) -> tuple[int, int]:
         """See ``Store.count_commits``."""

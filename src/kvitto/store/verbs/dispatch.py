@@ -23,6 +23,7 @@ from kvitto.store.verbs.changes import SET_STATES, Changes
 from kvitto.store.verbs.loading import Loaded, load_parts, lone_part, message_of, select_loaded
 from kvitto.store.verbs.tallies import tally_dispatched
 from kvitto.store.verbs.texts import read_content, read_own, read_window
+from kvitto.store.verbs.turns import Turns, due_messages
 
 __all__ = [
     "NAME_PARTS",
@@ -39,12 +40,13 @@ __all__ = [
 
 
 class Claim(NamedTuple):
-    """A link asks for up to ``parts`` parts."""
+    """A link asks for up to ``parts`` parts. ``turns``: whose messages it took last (``turns``)."""
 
     link: str
     group: str
     parts: int
     now: int
+    turns: Turns | None = None
 
 
 class Answers(NamedTuple):
@@ -72,28 +74,6 @@ class DoubtVerdict(NamedTuple):
 
 # --- claims -----------------------------------------------------------------------------------------------------------
 
-_DUE: Final = Statement(
-    lambda _: (
-        select(
-            t.message.c.id,
-            t.message.c.account_id,
-            t.message.c.recipient,
-            t.message.c.parts,
-            t.message.c.text,
-            t.message.c.attempts,
-            t.message.c.due_at,
-            t.message.c.own,
-        )
-        .where(
-            t.message.c.route == bindparam("route", type_=Str),
-            t.message.c.due_at.is_not(None),
-            t.message.c.due_at <= bindparam("now", type_=Int),
-        )
-        .order_by(t.message.c.due_at, t.message.c.id)
-        .limit(bindparam("n", type_=Int))
-        .with_for_update(of=t.message, skip_locked=True)
-    )
-)
 _SENT_WITH: Final = Statement(
     lambda r: select(
         t.batch.c.id, t.batch.c.sender, t.batch.c.content, t.batch.c.expire_at, t.batch.c.delivery_window
@@ -186,9 +166,8 @@ class _SentWith(NamedTuple):
 
 
 def _claim(tx: Tx, scope: Scope, claim: Claim) -> list[Claimed]:
-    rows = [
-        row for route in (claim.link, "") for row in tx.run(_DUE, route=route, now=claim.now, n=max(1, claim.parts))
-    ]
+    turns = claim.turns or Turns()
+    rows = due_messages(tx, claim.link, claim.now, max(1, claim.parts), turns)
     if not rows:
         return []
     batches = {
@@ -198,7 +177,6 @@ def _claim(tx: Tx, scope: Scope, claim: Claim) -> list[Claimed]:
         )
     }
     rows = _open_now(tx, rows, batches, claim.now)
-    rows.sort(key=lambda row: (row[6], row[0]))
     again: dict[str, list[int]] = {row[0]: [] for row in rows if row[5]}
     if again:
         for message_id, part_no in tx.run(_WAITING_PARTS, [(one,) for one in again]):
@@ -213,6 +191,7 @@ def _claim(tx: Tx, scope: Scope, claim: Claim) -> list[Claimed]:
         taken.append(_claimed(row, batches[batch_of(row[0])], todo))
         if left <= 0:
             break
+    turns.move(rows, len(taken))
     if taken:
         _write_claims(tx, scope, claim, taken)
     return taken

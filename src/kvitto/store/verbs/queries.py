@@ -43,7 +43,6 @@ __all__ = [
     "in_doubt_parts",
     "message_page",
     "message_view",
-    "next_due_at",
     "one_batch",
     "story",
 ]
@@ -313,11 +312,6 @@ def message_page(tx: Tx, account_id: str, wanted: MessageFilter, page: int, page
 
 # --- for the operator and the loops -----------------------------------------------------------------------------------
 
-_NEXT_DUE: Final = Statement(
-    lambda _: select(func.min(t.message.c.due_at)).where(
-        t.message.c.route == bindparam("route", type_=Str), t.message.c.due_at.is_not(None)
-    )
-)
 _IN_DOUBT: Final = Statement(
     lambda _: (
         select(
@@ -354,12 +348,6 @@ _BACKLOG: Final[dict[str, Statement]] = {
     "parked": Statement(lambda _: select(func.count()).where(t.receipt.c.next_try_at.is_not(None))),
     "callbacks": Statement(lambda _: select(func.count()).where(t.callback.c.next_attempt_at.is_not(None))),
 }
-
-
-def next_due_at(tx: Tx, link: str) -> int | None:
-    """When the next message that this link may carry falls due."""
-    times = [tx.run(_NEXT_DUE, route=route)[0][0] for route in (link, "")]
-    return min((at for at in times if at is not None), default=None)
 
 
 def in_doubt_parts(tx: Tx, link: str | None) -> list[InDoubtPart]:

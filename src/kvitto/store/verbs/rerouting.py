@@ -39,7 +39,7 @@ _QUEUED_FOR: Final = Statement(
         select(*_ASKED)
         .select_from(t.message.outerjoin(t.account, t.account.c.id == t.message.c.account_id))
         .where(t.message.c.route == bindparam("route", type_=Str), t.message.c.due_at.is_not(None))
-        .order_by(t.message.c.due_at, t.message.c.id)
+        .order_by(t.message.c.account_id, t.message.c.due_at, t.message.c.id)
         .limit(bindparam("n", type_=Int))
         .with_for_update(of=t.message, skip_locked=True)
     )

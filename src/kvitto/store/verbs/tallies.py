@@ -36,6 +36,7 @@ __all__ = [
     "Tally",
     "error_name",
     "forget_tallies",
+    "queued_now",
     "tallies_since",
     "tally_accepted",
     "tally_callbacks",
@@ -211,6 +212,20 @@ def tallies_since(tx: Tx, account_id: str, since: int) -> list[Tally]:
     rows = tx.run(_SINCE, account=account_id, since=0, until=0)
     rows += tx.run(_SINCE, account=account_id, since=max(1, since), until=_FOREVER)
     return [Tally(at, name, int(value)) for at, name, value in rows]
+
+
+_QUEUED_NOW: Final = Statement(
+    lambda _: (
+        select(t.tally.c.account_id, func.sum(t.tally.c.value))
+        .where(t.tally.c.at == 0, t.tally.c.name == _NOW_QUEUED)
+        .group_by(t.tally.c.account_id)
+    )
+)
+
+
+def queued_now(tx: Tx) -> dict[str, int]:
+    """How many messages stand at QUEUED, by account; of all under ``EVERYBODY``."""
+    return {account_id: int(value) for account_id, value in tx.run(_QUEUED_NOW)}
 
 
 def forget_tallies(tx: Tx, scope: Scope, items: Sequence[int]) -> list[None]:

@@ -453,7 +453,7 @@ def upgrade() -> None:
     op.create_index(
         "message_queue",
         "message",
-        ["route", "due_at", "id"],
+        ["route", "account_id", "due_at", "id"],
         unique=False,
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
