@@ -182,7 +182,7 @@ bench-receipts: $(VENV)/.develops
 # What the callback sender costs by itself, and what endpoints that hang cost the others, in it and in the whole server.
 bench-callbacks: $(VENV)/.develops
 	$(BIN)/python -m bench.callbacks $(ARGS)
-	$(BIN)/python -m bench.run --scenario well,hang
+	$(BIN)/python -m bench.run --scenario well,hang,most
 
 # What one account at ten times its load costs the others (P29).
 bench-fairness: $(VENV)/.develops

@@ -10,7 +10,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
-__all__ = ["FIRST_NUMBER", "NUMBER_DIGITS", "Board", "Counter"]
+__all__ = ["FIRST_NUMBER", "NUMBER_DIGITS", "Board", "Counter", "receiver_of"]
 
 FIRST_NUMBER: Final = 46_700_000_000
 NUMBER_DIGITS: Final = 11
@@ -20,6 +20,13 @@ _SLOT_BYTES: Final = 8
 
 FIRST_SINK: Final = 100
 """Of several receivers of callbacks the last part of the first one's address, 127.0.1.100."""
+
+
+def receiver_of(index: int, endpoints: int, one_takes_most: bool) -> int:
+    """Which of the receivers a message's callback goes to: each in turn, or nine of ten to the first."""
+    if not one_takes_most:
+        return index % endpoints
+    return 0 if index % 10 else 1 + index // 10 % (endpoints - 1)
 
 
 class Counter(IntEnum):

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.board import FIRST_NUMBER, FIRST_SINK, NUMBER_DIGITS, Board, Counter
+from bench.board import FIRST_NUMBER, FIRST_SINK, NUMBER_DIGITS, Board, Counter, receiver_of
 
 __all__ = ["main"]
 
@@ -56,7 +56,8 @@ def request_maker(options: argparse.Namespace) -> Callable[[int, int], bytes]:
     whole = head(options.batch)
     if options.batch == 1:
         backs = [back.replace(FIRST_HOST, b"127.0.1.%d" % (FIRST_SINK + number)) for number in range(options.endpoints)]
-        return lambda index, _: b"%b%d%b" % (whole, FIRST_NUMBER + index, backs[index % options.endpoints])
+        endpoints, most = options.endpoints, options.one_takes_most
+        return lambda index, _: b"%b%d%b" % (whole, FIRST_NUMBER + index, backs[receiver_of(index, endpoints, most)])
 
     def several(index: int, count: int) -> bytes:
         numbers = range(FIRST_NUMBER + index, FIRST_NUMBER + index + count)
@@ -196,6 +197,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--endpoints", type=int, default=1)
+    parser.add_argument("--one-takes-most", action="store_true", help="nine of ten callbacks go to the first endpoint")
     parser.add_argument("--rate", type=float, help="requests a second; as fast as they are answered when left out")
     parser.add_argument("--duration", type=float, default=120.0)
     options = parser.parse_args()

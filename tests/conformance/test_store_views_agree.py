@@ -1,5 +1,6 @@
-"""P8: what is pulled, pushed, logged, counted and reported is the same, judged by set arithmetic."""
+"""P8: what is pulled, pushed, logged, exported, counted and reported is the same, judged by set arithmetic."""
 
+import json
 import random
 from collections import Counter
 
@@ -8,6 +9,9 @@ from sqlalchemy import select
 from kvitto.core.ids import batch_of
 from kvitto.core.model import Feed, FeedFilter, LogFilter, MessageFilter, MessageView, Notify
 from kvitto.core.status import FINAL, Reason, Status
+from kvitto.reports.export import ndjson_lines
+from kvitto.reports.overview import SPANS
+from kvitto.reports.reader import Reader
 from kvitto.store import schema as t
 from tests.conformance.house import House
 
@@ -83,6 +87,22 @@ async def test_p8_all_views_agree_at_rest(house: House):
         )
         counted = {(one.status, one.reason, one.error, number) for one in report.counts for number in one.recipients}
         assert counted == {(view.status, view.reason, view.error, view.recipient) for view in page.messages}
+
+    # Exported from the dashboard, and counted there without looking at a message.
+    reader = Reader(house.store, house.store.office, house.clock)
+    exported: dict[str, tuple[str, str]] = {}
+    for batch_id in {batch_of(one) for one in sent}:
+        lines = [line async for page in ndjson_lines(reader.export(batch_id), str) for line in page.splitlines()]
+        exported |= {row["message_id"]: (row["status"], row["reason"]) for row in map(json.loads, lines)}
+    assert exported == {one: (view.status, view.reason) for one, view in log.items()}
+    figures = (await reader.overview(house.account.id, SPANS["1h"])).figures
+    standing = Counter(view.status for view in log.values())
+    assert figures.ended == {status: many for status, many in standing.items() if status in FINAL}
+    assert (figures.accepted, figures.queued, figures.dispatched) == (
+        len(sent),
+        standing[Status.QUEUED],
+        standing[Status.DISPATCHED],
+    )
 
     # Pushed: for everyone who asked, the end as the log has it.
     told = [due.facts for due in await house.callbacks() if due.facts.status in FINAL]
