@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from random import Random
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from kvitto.core.receipt import LinkRules, TextReceipts
 from kvitto.dialects.sinch import ROUTES
@@ -23,10 +23,14 @@ from kvitto.smpp.pdus import DataSm, DeliverSm, QuerySm, SubmitSm
 from kvitto.smpp.receipts import parse_receipt
 from kvitto.smpp.session import NotAllowed, Role, Session, State, Timers, WindowFull
 from kvitto.smpp.spec import MAX_PDU_BYTES, BindMode
+from tests.fuzz import test_infobip_fuzz as infobip_fuzz
+from tests.fuzz import test_ninebits_fuzz as ninebits_fuzz
 from tests.fuzz.test_receipts_fuzz import RULES, Pdu, check
 from tests.fuzz.test_sinch_fuzz import call_for
 from tests.fuzz.test_sinch_fuzz import check as check_sinch
 from tests.support.clock import FakeClock
+from tests.support.infobip import account as infobip_account
+from tests.support.ninebits import account as ninebits_account
 from tests.support.sinch import account
 
 __all__ = ["TARGETS", "mutate"]
@@ -237,33 +241,49 @@ def sinch(octets: bytes) -> None:
     check_sinch(route, call_for(route, octets[1:]), account(callback_url="http://a/", default_from="Shop"))
 
 
+def infobip(octets: bytes) -> None:
+    """The body of an Infobip request; the first octet chooses the route, and whether it is JSON or XML."""
+    first = (octets or b"\0")[0]
+    route = infobip_fuzz.SENDS[first // 2 % len(infobip_fuzz.SENDS)]
+    kind = "application/xml" if first % 2 else "application/json"
+    call = infobip_fuzz.call_for(route, octets[1:], content_type=kind, accept=kind)
+    infobip_fuzz.check(route, call, infobip_account(callback_url="http://a/"))
+
+
+def ninebits(octets: bytes) -> None:
+    """The body of a 9bits send."""
+    ninebits_fuzz.check(ninebits_fuzz.SEND, ninebits_fuzz.call_for(ninebits_fuzz.SEND, octets), ninebits_account())
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "pdus": pdus,
     "receipts": receipts,
     "session": session,
     "http": http,
     "sinch": sinch,
+    "infobip": infobip,
+    "ninebits": ninebits,
 }
+
+_JSON: Final = (b'"', b"{", b"}", b"[", b"]", b",", b"null", b"1e999", b"\\ud800", b"\xff", json.dumps("é").encode())
 
 _PIECES: Mapping[str, tuple[bytes, ...]] = {
     "pdus": (b"\0\0\0\x10", b"\x80\0\0\4", b"\0\0\0\5", b"\xff\xff\xff\xff", b"\0\x1e\0\2", b"\4\x27\0\1\2", b"\4\x24"),
     "receipts": (b"id:", b" stat:", b"done date:", b"err:", b"text:", b"\0", b"9" * 40, b"\x1b", b"DELIVRD"),
     "session": (b"\1", b"\0", b"\2", b"\5", b"\x4d\x80\0\0\4\0\0\0\0\0\0\0\2", b"\x4d\0\0\0\6\0\0\0\0\0\0\0\1"),
     "http": (b"\r\n", b"\r\n\r\n", b"Content-Length: ", b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n", b"\0", b"%2F"),
-    "sinch": (
-        b'"',
-        b"{",
-        b"}",
-        b"[",
-        b"]",
-        b",",
-        b'"to":',
-        b"null",
-        b"1e999",
-        b"\\ud800",
-        b"\xff",
-        json.dumps("é").encode(),
+    "sinch": (*_JSON, b'"to":'),
+    "infobip": (
+        *_JSON,
+        b'"destinations":',
+        b"<to>",
+        b"</to>",
+        b"<![CDATA[",
+        b"<!DOCTYPE a [",
+        b'<!ENTITY a "b">',
+        b"&a;",
     ),
+    "ninebits": (*_JSON, b'"to":', b'"content":', b"+", b"00"),
 }
 
 
