@@ -2,7 +2,7 @@
 
 Everything the codec, the session and the simulator know about the wire stands here as data. Numbers without a name
 are ordinary input: they stay numbers and are shown in hex (R2). Must not know: bytes, sockets, the rest of the house.
-Read next: ``codec.py``, which walks ``COMMANDS``; ``session.py``, which walks its own table of states.
+Read next: ``codec.py``, which walks ``COMMANDS``; ``control.py``, which walks its own table of states.
 """
 
 from collections.abc import Mapping

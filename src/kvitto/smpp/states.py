@@ -5,7 +5,7 @@ After h11: both ends of a connection walk through the same states, so there is o
 ESME_RINVBNDSTS when the peer sends it. Responses to submit_sm, query_sm, deliver_sm and data_sm are not in it: they
 move no state and are matched by sequence number alone, in whatever state they come (R5).
 
-Read next: ``session.py``, which walks the table.
+Read next: ``control.py``, which walks the table.
 """
 
 from collections.abc import Mapping
