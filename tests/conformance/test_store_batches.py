@@ -1,16 +1,21 @@
 """What customers do to a stored batch: cancel, replace, feedback."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from kvitto.core.model import Content, Notify
 from kvitto.core.status import ErrorSource, Reason, Status
 from kvitto.store import schema as t
 from kvitto.store.api import BatchOutcome
+from kvitto.store.verbs import dispatch
 from tests.conformance.house import Door, House
+
+
+_WAITS_FOR_A_LOCK = select(text("pid")).select_from(text("pg_locks")).where(text("NOT granted"))
 
 
 def batch_id(message_id: str) -> str:
@@ -190,6 +195,35 @@ async def test_replace_of_a_batch_that_has_left(house: House, how):
     new = house.plan(batch_id=batch.id)
     assert await house.store.replace_batch(new, batch.modified_at) == BatchOutcome(None, "already_dispatched")
     assert await house.store.fetch_batch(house.account.id, batch.id) == batch
+
+
+async def test_p6_a_batch_that_another_node_is_claiming_is_replaced_by_nothing(
+    postgres_house: House, monkeypatch: pytest.MonkeyPatch
+):
+    house = postgres_house
+    (message,) = await house.send()
+    other = await house.second(node="node2")
+    claimed, committing, may_commit = dispatch._claim, threading.Event(), threading.Event()
+
+    def held(*given: Any) -> Any:
+        taken = claimed(*given)
+        committing.set()
+        assert may_commit.wait(20)
+        return taken
+
+    monkeypatch.setattr(dispatch, "_claim", held)
+    claiming = asyncio.ensure_future(other.claim_messages("link", 10, house.now))
+    assert await asyncio.to_thread(committing.wait, 20)
+    new = house.plan(batch_id=batch_id(message), content=Content(text="new"))
+    replacing = asyncio.ensure_future(house.store.replace_batch(new, house.now))
+    for _ in range(2000):
+        if replacing.done() or await house.look(_WAITS_FOR_A_LOCK):
+            break
+        await asyncio.sleep(0.01)
+    may_commit.set()
+    assert [one.message_id for one in await claiming] == [message]
+    assert await replacing == BatchOutcome(None, "already_dispatched")
+    assert await house.claim() == []
 
 
 async def test_replace_of_what_is_not_ours_or_not_there(house: House):

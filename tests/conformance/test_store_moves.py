@@ -11,6 +11,7 @@ from kvitto.core.status import Reason, Status
 from kvitto.core.users import AuditEntry
 from kvitto.store import schema as t
 from kvitto.store.callbackapi import Want
+from kvitto.store.statements import Statement
 from kvitto.store.verbs import moves
 from tests.conformance.house import House
 
@@ -138,6 +139,29 @@ async def test_without_a_url_a_due_callback_is_not_claimed_but_given_up(house: H
     assert await house.callbacks() == []
     rows = await house.look(t.callback.select().with_only_columns(t.callback.c.state, t.callback.c.last_error))
     assert rows == [("given_up", moves.CLEARED)] * 3
+
+
+async def test_p16_what_is_leased_between_the_walks_look_and_its_step_is_left_to_who_posts_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+):
+    await with_url(house, OLD)
+    await ended(house, feed=Feed.PUSHED)
+    (due,) = await house.callbacks()
+    await house.store.release_callbacks([due.id], house.now)
+    await with_url(house, None)
+    lease = t.callback.update().values(leased_by="node2", leased_until=house.now + 1000)
+    of_accounts = moves._of_accounts
+
+    def leased_meanwhile(tx: Any, ids: Any) -> list[int]:
+        found = of_accounts(tx, ids)
+        tx.run(Statement(lambda _: lease))
+        return found
+
+    monkeypatch.setattr(moves, "_of_accounts", leased_meanwhile)
+    await house.store.step_moves(house.now)
+    await house.finish([due])
+    page = await house.store.take_reports(house.account.id, FeedFilter(), 10, house.now)
+    assert page.messages == []
 
 
 async def test_p16_what_was_to_be_pushed_and_lost_its_url_enters_the_feed(house: House):

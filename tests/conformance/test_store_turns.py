@@ -79,6 +79,33 @@ async def test_p29_accounts_with_nothing_due_are_stepped_over(house: House, plan
     assert await house.store.next_due_at("link") == house.now + HOUR_MS
 
 
+@pytest.mark.parametrize(("parts", "busy"), [(1, 2), (2, 3), (100, MOST_QUEUES + 8)])
+async def test_p29_who_stands_behind_many_with_nothing_due_has_his_turn(house: House, parts: int, busy: int):
+    crowd = await accounts(house, busy)
+    for account in await accounts(house, MOST_QUEUES + 5):
+        await house.send(1, account=account, send_at=house.now + HOUR_MS)
+    (last,) = await accounts(house, 1)
+    ids = await house.send(1, account=last)
+    for account in crowd:
+        await house.send(12 if busy < MOST_QUEUES else 40, account=account)
+    taken = [one.message_id for _ in range(busy + 2) for one in await house.claim(parts)]
+    assert ids[0] in taken
+
+
+async def test_p29_who_is_served_by_any_link_is_not_behind_those_who_named_one(house: House):
+    (mine,) = await accounts(house, 1)
+    planned = await accounts(house, MOST_QUEUES + 5)
+    crowd = await accounts(house, 3)
+    everybody = sorted([mine, *planned, *crowd], key=lambda account: account.id)
+    for account in everybody[: MOST_QUEUES + 5]:
+        await house.send(1, account=account, send_at=house.now + HOUR_MS)
+    (any_link,) = await house.send(1, account=everybody[MOST_QUEUES + 5])
+    for account in everybody[MOST_QUEUES + 6 :]:
+        await house.send(20, account=account, routes=["link"] * 20)
+    taken = [one.message_id for _ in range(6) for one in await house.claim(1, link="link")]
+    assert any_link in taken
+
+
 async def test_p29_within_an_account_the_oldest_due_goes_first_whatever_its_route(house: House):
     crowd, single = await accounts(house, 2)
     await house.send(30, account=single)

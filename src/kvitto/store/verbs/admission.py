@@ -207,6 +207,15 @@ _DELETE_MESSAGES: Final = Statement(
         t.message.c.id.between(bindparam("first", type_=Str), bindparam("last", type_=Str))
     )
 )
+_LOCK_MESSAGES: Final = Statement(
+    lambda _: (
+        select(t.message.c.id)
+        .where(t.message.c.id.between(bindparam("first", type_=Str), bindparam("last", type_=Str)))
+        .order_by(t.message.c.id)
+        .with_for_update()
+    )
+)
+"""Another node that is claiming them just now is waited for, and nobody claims them after: what is asked next stands."""
 _ACCOUNT: Final = Statement(
     lambda _: (
         select(t.account.c.rate, t.account.c.quota, t.account.c.next_due_at)
@@ -405,6 +414,7 @@ def _replace(tx: Tx, scope: Scope, item: Replacement) -> BatchOutcome:
     if old.modified_at != item.expected_modified_at:
         return BatchOutcome(None, "changed")
     span = _span(old.id)
+    tx.run(_LOCK_MESSAGES, first=span[0], last=span[1])
     if old.cancelled_at is not None or tx.run(_TOUCHED, [(old.id, *span)]):
         return BatchOutcome(None, "already_dispatched")
     purses = _purses(tx, [old.account_id])

@@ -90,7 +90,11 @@ _FREE: Final = Statement(
     lambda r: (
         select(t.callback.c.id)
         .select_from(r.join(t.callback, t.callback.c.id == r.c.id))
-        .where(t.callback.c.next_attempt_at.is_not(None))
+        .where(
+            t.callback.c.next_attempt_at.is_not(None),
+            # Asked again under the lock: another node may have leased it since the walk saw it.
+            or_(t.callback.c.leased_until.is_(None), t.callback.c.leased_until <= bindparam("now", type_=Int)),
+        )
         .with_for_update(of=t.callback, skip_locked=True)
     ),
     id=Int,
@@ -212,7 +216,7 @@ _WANTED: Final = Statement(
 )
 _WALK: Final = Statement(
     lambda _: (
-        select(t.callback.c.id, t.callback.c.next_attempt_at, t.callback.c.url, t.callback.c.leased_until)
+        select(t.callback.c.id, t.callback.c.next_attempt_at, t.callback.c.url)
         .where(
             t.callback.c.endpoint == bindparam("endpoint", type_=Int),
             t.callback.c.next_attempt_at.is_not(None),
@@ -271,9 +275,8 @@ def _step(tx: Tx, scope: Scope, move: _Move, now: int) -> bool:
         tx.run(_FORGET, endpoint=move.endpoint, url=move.url)
         return False
     rows = tx.run(_WALK, endpoint=move.endpoint, after_at=move.after_at, after_id=move.after_id, n=LOOKED_AT_PER_STEP)
-    leased = {row[0] for row in rows if row[3] is not None and row[3] > now}
     meant = _of_accounts(tx, [row[0] for row in rows if row[2] == move.url])
-    free = tx.run(_FREE, [(one,) for one in meant if one not in leased]) if meant else []
+    free = tx.run(_FREE, [(one,) for one in meant], now=now) if meant else []
     _turn(tx, scope, [row[0] for row in free], move.account_id, wanted[0][0], now)
     found = move.found + len(meant)
     if len(rows) == LOOKED_AT_PER_STEP:

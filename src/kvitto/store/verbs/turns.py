@@ -143,17 +143,26 @@ def _queues(tx: Tx, link: str, now: int, most: int, next_up: str) -> list[_Queue
     """Accounts with something due, at most ``most``, from ``next_up`` on and round."""
     ranges = ((next_up, _END), ("", next_up)) if next_up else (("", _END),)
     spans = [(route, *one) for one in ranges for route in (link, "")]
+
+    def turn(account: str) -> tuple[bool, str]:
+        return account < next_up, account
+
     step = max(most, _LEAST_STEPS)
     due: dict[str, list[str]] = {}
+    passed: list[_Queue] = []
     while spans:
         heads = tx.run(_HEADS, spans, most=step)
         for route, account, due_at in heads:
             if due_at <= now:
                 due.setdefault(account, []).append(route)
-        if len(due) >= most:
-            break
         spans = [further for span in spans if (further := _further(span, heads, step))]
-    return sorted(due.items(), key=lambda queue: (queue[0] < next_up, queue[0]))[:most]
+        # Of an account that not all spans have passed, and of those behind it, it is not known yet whose turn is next.
+        ends = min((turn(first) for _, first, _ in spans), default=(True, _END))
+        passed = sorted((one for one in due.items() if turn(one[0]) < ends), key=lambda one: turn(one[0]))
+        if len(passed) >= most:
+            break
+        step *= 2
+    return passed[:most]
 
 
 def _further(span: _Span, heads: Sequence[Sequence[Any]], step: int) -> _Span | None:
