@@ -14,7 +14,6 @@ from kvitto.store.api import BatchOutcome
 from kvitto.store.verbs import dispatch
 from tests.conformance.house import Door, House
 
-
 _WAITS_FOR_A_LOCK = select(text("pid")).select_from(text("pg_locks")).where(text("NOT granted"))
 
 

@@ -215,7 +215,7 @@ _LOCK_MESSAGES: Final = Statement(
         .with_for_update()
     )
 )
-"""Another node that is claiming them just now is waited for, and nobody claims them after: what is asked next stands."""
+"""Another node that is claiming them just now is waited for, and none claims them after: what is asked next stands."""
 _ACCOUNT: Final = Statement(
     lambda _: (
         select(t.account.c.rate, t.account.c.quota, t.account.c.next_due_at)
