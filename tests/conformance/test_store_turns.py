@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kvitto.core.model import Account, Claimed
-from kvitto.store.verbs.turns import MOST_QUEUES
+from kvitto.store.api import MOST_QUEUES
 from tests.conformance.house import House
 
 HOUR_MS = 3_600_000

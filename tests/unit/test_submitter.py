@@ -9,7 +9,7 @@ from kvitto.core.receipt import CommandClass, LinkRules, LongText
 from kvitto.dispatch.dispatcher import Lane
 from kvitto.dispatch.link import BindState, LinkConfig
 from kvitto.smpp.spec import StatusClass
-from kvitto.store.api import SubmitAnswer, SubmitFate
+from kvitto.store.api import MOST_QUEUES, SubmitAnswer, SubmitFate
 from tests.support.clock import FakeClock
 from tests.support.scripted import ScriptedConnection, ScriptedStore, claimed, settle
 
@@ -118,6 +118,17 @@ async def test_an_empty_queue_is_asked_once_and_then_only_when_woken(make):
     assert len(bench.asked()) == asked
     await bench.wake()
     assert len(bench.asked()) == asked + 1
+
+
+async def test_p29_accounts_beyond_those_of_one_claim_are_asked_for_before_any_answer(make):
+    bench = make(window=100)
+    bench.store.claims = [
+        [claimed(f"m{n}", account_id=f"A{n}") for n in range(MOST_QUEUES)],
+        [claimed("last", account_id="B")],
+    ]
+    await bench.wake()
+    assert bench.connection.session.outstanding == MOST_QUEUES + 1
+    assert bench.asked() == [100, 100 - MOST_QUEUES]
 
 
 async def test_a_wake_up_during_a_claim_is_not_lost(make):

@@ -32,7 +32,7 @@ from kvitto.dispatch.parts import Outgoing, PartMaker, Unsendable
 from kvitto.smpp.events import SubmitAnswered
 from kvitto.smpp.session import NotAllowed, WindowFull
 from kvitto.smpp.spec import CommandStatus, StatusClass, classify, status_name
-from kvitto.store.api import Store, SubmitAnswer, SubmitFate
+from kvitto.store.api import MOST_QUEUES, Store, SubmitAnswer, SubmitFate
 
 __all__ = ["Submitter"]
 
@@ -170,8 +170,9 @@ class Submitter:
                 return
             if not self._woken:
                 # Who got less than he asked for has seen the end of the queue, but for messages with more parts than
-                # that.
-                self._least = max(left, 0) + 1
+                # that, and for accounts beyond those that one claim goes over.
+                more = left > 0 and len({one.account_id for one in messages}) >= MOST_QUEUES
+                self._least = 1 if more else max(left, 0) + 1
             self._pump()
         elif self._woken:
             self._pump()

@@ -42,6 +42,7 @@ from kvitto.core.users import AuditEntry
 from kvitto.store.callbackapi import CallbackStore, CallbackTaker
 
 __all__ = [
+    "MOST_QUEUES",
     "ORPHANS",
     "AdmissionRefused",
     "Assigned",
@@ -63,6 +64,9 @@ __all__ = [
     "SubmitFate",
     "TraceEntry",
 ]
+
+MOST_QUEUES: Final = 32
+"""Accounts in one claim of messages: each costs some look-ups, and the next claim goes on with the others."""
 
 
 class AdmissionRefused(NamedTuple):

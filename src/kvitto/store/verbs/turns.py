@@ -19,12 +19,11 @@ from typing import Any, Final
 from sqlalchemy import Integer, bindparam, func, literal, select
 
 from kvitto.store import schema as t
+from kvitto.store.api import MOST_QUEUES
 from kvitto.store.statements import Int, Kind, Statement, Str, Tx
 
-__all__ = ["MOST_QUEUES", "Turns", "due_messages", "next_due_at"]
+__all__ = ["Turns", "due_messages", "next_due_at"]
 
-MOST_QUEUES: Final = 32
-"""Accounts in one claim: each costs some look-ups, and the next claim goes on with the others."""
 _LEAST_STEPS: Final = 4
 _END: Final = "~"
 """Behind every account's id."""
