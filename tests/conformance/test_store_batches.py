@@ -62,6 +62,26 @@ async def test_cancel_ends_a_message_that_waits_for_another_try(house: House):
     assert await house.claim() == []
 
 
+async def test_what_comes_back_unsent_after_a_cancel_is_not_sent_after_all(house: House):
+    (message,), (other,) = await house.send(), await house.send()
+    await house.claim()
+    await cancel(house, message)
+    await house.fate(message, in_doubt=False)
+    await house.fate(other, in_doubt=False)
+    assert await house.status(message) == (Status.CANCELLED, Reason.CANCELLED)
+    assert [one.message_id for one in await house.claim()] == [other]
+    assert [one.facts.id for one in await house.callbacks()] == [message]
+
+
+async def test_a_cancelled_message_that_has_left_in_part_goes_on_with_the_part_that_came_back(house: House):
+    (message,) = await house.send(parts=2)
+    await house.claim()
+    await house.answer(message, "id1", part=1)
+    await cancel(house, message)
+    await house.fate(message, part=2, in_doubt=False)
+    assert [one.todo for one in await house.claim()] == [(2,)]
+
+
 async def test_cancel_does_not_touch_parts_in_doubt(house: House):
     (message,) = await house.send()
     await house.claim()

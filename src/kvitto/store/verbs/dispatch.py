@@ -430,6 +430,14 @@ _BACK_TO_QUEUE: Final = Statement(
     id=Str,
     now=Int,
 )
+_CALLED_OFF: Final = Statement(
+    lambda r: (
+        select(t.batch.c.id)
+        .select_from(r.join(t.batch, t.batch.c.id == r.c.id))
+        .where(t.batch.c.cancelled_at.is_not(None))
+    ),
+    id=Str,
+)
 _WRITTEN_HERE: Final = Statement(
     lambda r: (
         select(t.part.c.message_id, t.part.c.part_no, t.part.c.link, t.part.c.grp)
@@ -482,12 +490,23 @@ def record_fates(tx: Tx, scope: Scope, items: Sequence[Fates]) -> list[None]:
             tx.run(SET_STATES, [(*key, str(PartState.IN_DOUBT)) for key in doubtful])
         if unsent:
             _requeue(tx, unsent, item.now)
+            _withdraw_called_off(tx, scope, unsent, item.now)
     return [None] * len(items)
 
 
 def _requeue(tx: Tx, keys: Sequence[PartKey], now: int) -> None:
     tx.run(SET_STATES, [(*key, str(PartState.WAITING)) for key in keys])
     tx.run(_BACK_TO_QUEUE, [(message_id, now) for message_id in {key[0] for key in keys}])
+
+
+def _withdraw_called_off(tx: Tx, scope: Scope, keys: Sequence[PartKey], now: int) -> None:
+    """The customer cancelled while these were on their way, and they came back: they are not sent after all."""
+    called_off = {row[0] for row in tx.run(_CALLED_OFF, [(one,) for one in {batch_of(key[0]) for key in keys}])}
+    if called_off:
+        changes = Changes(tx, scope, now)
+        for one in message_of(tx, [key[0] for key in keys if batch_of(key[0]) in called_off]).values():
+            changes.apply(one, Withdrawn(now, Status.CANCELLED, Reason.CANCELLED))
+        changes.write()
 
 
 def resolve_doubts(tx: Tx, scope: Scope, items: Sequence[DoubtVerdict]) -> list[int]:
