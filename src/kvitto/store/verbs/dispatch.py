@@ -170,12 +170,13 @@ def _claim(tx: Tx, scope: Scope, claim: Claim) -> list[Claimed]:
     rows = due_messages(tx, claim.link, claim.now, max(1, claim.parts), turns)
     if not rows:
         return []
+    asked = {batch_of(row[0]) for row in rows}
     batches = {
         batch_id: _SentWith(sender or "", read_content(content), expire_at, read_window(window))
-        for batch_id, sender, content, expire_at, window in tx.run(
-            _SENT_WITH, [(one,) for one in {batch_of(row[0]) for row in rows}]
-        )
+        for batch_id, sender, content, expire_at, window in tx.run(_SENT_WITH, [(one,) for one in asked])
     }
+    if len(batches) < len(asked):  # a damaged file: what has no batch holds nobody up
+        rows = [row for row in rows if batch_of(row[0]) in batches]
     rows = _open_now(tx, rows, batches, claim.now)
     again: dict[str, list[int]] = {row[0]: [] for row in rows if row[5]}
     if again:
@@ -312,6 +313,7 @@ _PLAIN: Final = Statement(
             t.message.c.status == str(Status.QUEUED),
             t.message.c.error_source == "none",
             t.message.c.own.is_(None),
+            t.message.c.due_at.is_(None),  # else somebody has just asked to send it again
         )
         .with_for_update(of=t.message)
     ),
@@ -457,11 +459,13 @@ _DOUBTFUL: Final = Statement(
             )
         )
         .where(t.part.c.state == str(PartState.IN_DOUBT), t.message.c.status == str(Status.QUEUED))
+        .with_for_update(of=t.message)
     ),
     id=Str,
     no=Int,
 )
-"""Parts in doubt whose message has not ended: the others wait for nobody's word, only for a late receipt (R45)."""
+"""Parts in doubt whose message has not ended: the others wait for nobody's word, only for a late receipt (R45). Their
+messages are locked: an answer that another node is storing just now is waited for, and then they are not in doubt."""
 
 
 _RESEND: Final = Statement(
