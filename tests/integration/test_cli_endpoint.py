@@ -56,6 +56,8 @@ def test_settings_are_changed_cleared_and_read_from_files(run, made, tmp_path):
         (("set", "{id}", "rate=0"), "above 0"),
         (("set", "{id}", "headers=Host: x"), "Host"),
         (("set", "{id}", "headers=no colon"), "Name: value"),
+        (("set", "{id}", "headers=X-A: b\rX-B: c"), "Name: value"),
+        (("set", "{id}", "username=a:b"), "no colon"),
         (("set", "{id}", "url=http://elsewhere.example/"), "origin"),
         (("set", "{id}", "ca_pem=none"), "PEM"),
         (("set", "{id}", "password=@/nowhere"), "cannot be read"),

@@ -38,6 +38,8 @@ def test_a_user_is_added_listed_and_removed(command: ServerProcess):
         (["add", "bo", "--role", "viewer"], None, 2, "--account"),
         (["add", "bo", "--role", "operator", "--account", "shop"], None, 2, "--account"),
         (["add", "bo", "--account", "nobody"], None, 1, "nobody"),
+        (["add", "..", "--account", "shop"], None, 2, "A name"),
+        (["add", "a/b", "--account", "shop"], None, 2, "A name"),
         (["passwd", "nobody"], "a long password\n", 1, "nobody"),
         (["passwd", "nobody"], "short\n", 2, "password"),
         (["remove", "nobody"], None, 1, "nobody"),

@@ -113,6 +113,27 @@ async def test_an_at_sign_in_the_path_is_no_user(office: Office):
     assert (await office.visit("owner", "POST", "/settings/webhook", form=form)).status == 303
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("auth_username", "a:b"),
+        ("auth_username", "é"),
+        ("auth_username", "x" * 256),
+        ("auth_password", "a\r\nX: y"),
+        ("auth_password", "a\0b"),
+        ("auth_password", "x" * 256),
+    ],
+)
+async def test_basic_credentials_are_held_to_the_rules_of_the_endpoints_own_page(office: Office, name: str, value: str):
+    params = await endpoint_of(office)
+    form = {**GOOD, "auth_username": "kv", "auth_password": "open sesame", name: value}
+    answer = await office.visit("owner", "POST", "/settings/webhook", form=form)
+    assert (answer.status, f'id="{name}-problem"'.encode() in answer.body) == (400, True)
+    assert (await account(office)).callback_url is None
+    typed = {**PLAIN, name.removeprefix("auth_"): value}
+    assert (await office.visit("owner", "POST", SETTINGS, params=params, form=typed)).status == 400
+
+
 async def test_a_user_at_another_server_needs_its_password_again(office: Office):
     form = {**GOOD, "auth_username": "kv", "auth_password": "open sesame"}
     assert (await office.visit("owner", "POST", "/settings/webhook", form=form)).status == 303
@@ -336,6 +357,12 @@ async def test_one_part_is_sent_again_and_the_rest_of_its_link_ended(office: Off
     assert where(answer) == "/links/doubts?done=end&count=1"
     assert await office.house.status(given_up) == (Status.UNKNOWN, Reason.NOT_ACKNOWLEDGED)
     assert await office.audit() == [("operator", "doubt.resend"), ("operator", "doubt.end")]
+
+
+async def test_links_of_a_page_that_asks_again_lead_to_the_parts(office: Office):
+    (one, _) = await in_doubt(office)
+    answer = await office.visit("operator", "POST", "/links/doubts/resend", form={"link": "link"})
+    assert f'href="/links/doubts?part={one}.1"' in answer.body.decode()
 
 
 @pytest.mark.parametrize("form", [{"link": "link"}, {"sure": "1"}, {"link": "link", "sure": "no"}])

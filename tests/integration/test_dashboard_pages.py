@@ -170,7 +170,12 @@ async def test_a_new_secret_is_shown_once_and_signs_from_now_on(office: Office):
         ("retention_days", "6", False),
         ("timezone", "Europe/Stockholm", True),
         ("timezone", "", False),
-        ("default_from", "x" * 16, False),
+        ("default_from", "Kvitto", True),
+        ("default_from", "+46 70 174 06 11", True),
+        ("default_from", "x" * 12, False),
+        ("default_from", "a\nb", False),
+        ("default_from", "a\0b", False),
+        ("default_from", "-1", False),
     ],
 )
 async def test_settings_of_the_account_are_checked(office: Office, field: str, value: str, good: bool):
@@ -189,6 +194,15 @@ async def test_an_owner_adds_a_user_who_signs_in_by_the_link_shown(office: Offic
     (user, _) = await office.house.store.office.find_user("new")
     assert (user.role, user.account_id) == (Role.VIEWER, office.own.id)
     assert ("owner", "user.add") in await office.audit()
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "..", "a/b", "a b", "a\0b", "x" * 65])
+async def test_a_name_that_no_path_can_carry_is_no_users(office: Office, name: str):
+    before = await office.house.store.office.list_users(None)
+    form = {"name": name, "role": "viewer"}
+    answer = await office.visit("owner", "POST", "/settings/security/users", form=form)
+    assert (answer.status, b"A name has" in answer.body) == (400, True)
+    assert await office.house.store.office.list_users(None) == before
 
 
 async def test_an_owner_cannot_make_an_operator(office: Office):

@@ -152,6 +152,7 @@ def test_unknown_paths_and_methods_are_problems_after_the_account(shop):
         ("POST", "endpoints", {"name": "x", "url": "http://a.example/", "profile": "odd"}, "profile"),
         ("POST", "endpoints", {"name": "x", "url": "http://a.example/", "headers": {"Host": "b"}}, "headers"),
         ("POST", "endpoints", {"name": "x", "url": "http://a.example/", "headers": {"A": "b\r\nC: d"}}, "headers[...]"),
+        ("POST", "endpoints", {"name": "x", "url": "http://a.example/", "username": "a:b"}, "username"),
         ("POST", "endpoints", {"name": "x", "url": "http://a.example/", "ca_pem": "none"}, "ca_pem"),
         (
             "POST",

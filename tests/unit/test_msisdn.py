@@ -79,7 +79,9 @@ def test_alphanumeric_senders(sender):
     assert is_alphanumeric_sender(sender)
 
 
-@pytest.mark.parametrize("sender", ["", "123", "46701740605", "ABCDEFGHIJKL", "Čau", "!!", "24/7", "🚀"])
+@pytest.mark.parametrize(
+    "sender", ["", "123", "46701740605", "ABCDEFGHIJKL", "Čau", "!!", "24/7", "🚀", "a\nb", "a\rb"]
+)
 def test_no_alphanumeric_senders(sender):
     assert not is_alphanumeric_sender(sender)
 

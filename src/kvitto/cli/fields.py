@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import kvitto.dialects
 from kvitto.core.errors import BadInput
-from kvitto.core.fields import Field, read_networks, read_url
-from kvitto.core.msisdn import clean, is_alphanumeric_sender
+from kvitto.core.fields import Field, read_networks, read_sender, read_url
+from kvitto.core.msisdn import clean
 from kvitto.core.status import Status
 from kvitto.core.text import MAX_PARTS
 
@@ -22,16 +22,6 @@ __all__ = ["FIELDS", "Field", "read_changes", "read_name", "read_networks", "rea
 LIST_ENTRIES: Final = 10_000
 TOLD: Final = tuple(str(status) for status in Status if status is not Status.QUEUED)
 NAME_CHARACTERS: Final = 64
-
-
-def read_sender(text: str) -> str:
-    """A sender as it is stored: digits, or a name as typed. Raises: ValueError."""
-    number = clean(text, min_digits=3)
-    if number is not None:
-        return number
-    if not is_alphanumeric_sender(text):
-        raise ValueError("a number of 3 to 15 digits, or 1 to 11 characters of the GSM alphabet with a letter")
-    return text
 
 
 def _read_number(text: str) -> str:

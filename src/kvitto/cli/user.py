@@ -48,6 +48,8 @@ def add(
     settings = read_settings(config, data)
     if (role is Role.OPERATOR) != (account is None):
         raise BadInput("--account", "is given for owner, member and viewer, and not for an operator")
+    if problem := signin.name_problem(name.strip().lower()):
+        raise BadInput("NAME", problem)
 
     async def work() -> str:
         async with books(settings) as store:

@@ -10,9 +10,18 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from kvitto.core.endpoint import Profile
+from kvitto.core.msisdn import clean, is_alphanumeric_sender
 from kvitto.core.urls import BadUrl, parse_target
 
-__all__ = ["ENDPOINT_FIELDS", "URL_CHARACTERS", "Field", "read_endpoint_name", "read_networks", "read_url"]
+__all__ = [
+    "ENDPOINT_FIELDS",
+    "URL_CHARACTERS",
+    "Field",
+    "read_endpoint_name",
+    "read_networks",
+    "read_sender",
+    "read_url",
+]
 
 URL_CHARACTERS: Final = 2048
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -50,6 +59,16 @@ def read_networks(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(texts)
 
 
+def read_sender(text: str) -> str:
+    """A sender as it is stored: digits, or a name as typed. Raises: ValueError."""
+    number = clean(text, min_digits=3)
+    if number is not None:
+        return number
+    if not is_alphanumeric_sender(text):
+        raise ValueError("a number of 3 to 15 digits, or 1 to 11 characters of the GSM alphabet with a letter")
+    return text
+
+
 def read_endpoint_name(text: str) -> str:
     """An endpoint's name. Raises: ValueError."""
     if not _NAME.fullmatch(text):
@@ -76,7 +95,7 @@ def _read_rate(text: str) -> float:
 
 
 def _read_headers(text: str) -> tuple[tuple[str, str], ...]:
-    lines = [line for line in text.replace("\r", "").split("\n") if line.strip()]
+    lines = [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
     found = [_HEADER.fullmatch(line) for line in lines]
     if len(found) > 20 or not all(found):
         raise ValueError("at most 20 lines of Name: value")
@@ -87,6 +106,13 @@ def _read_visible(text: str) -> str:
     if not re.fullmatch(r"[!-~]([ -~]{0,253}[!-~])?", text):
         raise ValueError("1 to 255 visible ASCII characters")
     return text
+
+
+def _read_user(text: str) -> str:
+    """A user name: everything after the first colon would be read as password (RFC 7617, 2)."""
+    if ":" in text:
+        raise ValueError("1 to 255 visible ASCII characters, and no colon")
+    return _read_visible(text)
 
 
 ENDPOINT_FIELDS: Final[dict[str, Field]] = {
@@ -101,7 +127,7 @@ ENDPOINT_FIELDS: Final[dict[str, Field]] = {
     "concurrency": Field("posts at once; unset: the server's setting", "1 to 256", _read_concurrency),
     "rate": Field("posts a second; unset: no limit", "number", _read_rate),
     "headers": Field("added to each request", "Name: value, one a line", _read_headers, ()),
-    "username": Field("for Basic authentication", "text", _read_visible),
+    "username": Field("for Basic authentication", "text", _read_user),
     "password": Field("for Basic authentication, kept sealed", "@FILE or text", _read_visible),
     "ca_pem": Field("who signs its certificate, where that is nobody known", "@FILE", lambda text: text),
     "client_cert_pem": Field("our certificate towards it, with its chain", "@FILE", lambda text: text),

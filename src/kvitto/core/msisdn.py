@@ -75,8 +75,9 @@ def clean(text: str, *, min_digits: int = 5, max_digits: int = 15, strip: str = 
 
 
 def is_alphanumeric_sender(sender: str, *, max_length: int = ALPHANUMERIC_LENGTH) -> bool:
-    """Whether this is a sender name: 1 to ``max_length`` characters of the GSM alphabet, a letter among them."""
-    return 0 < len(sender) <= max_length and any(map(str.isalpha, sender)) and is_gsm(sender)
+    """Whether this is a name: 1 to ``max_length`` printable characters of the GSM alphabet, a letter among them."""
+    fits = 0 < len(sender) <= max_length and sender.isprintable()
+    return fits and any(map(str.isalpha, sender)) and is_gsm(sender)
 
 
 def agree7(a: str, b: str) -> bool:

@@ -29,6 +29,7 @@ __all__ = [
     "hash_password",
     "is_sign_of_life",
     "make_link",
+    "name_problem",
     "open_session",
     "password_problem",
     "session_of",
@@ -38,6 +39,7 @@ __all__ = [
 
 LEAST_PASSWORD: Final = 10
 MOST_PASSWORD: Final = 200
+MOST_NAME: Final = 64
 LINK_MS: Final = 24 * 3_600_000
 """How long a one-time link works."""
 FAILURES_MS: Final = 15 * 60_000
@@ -91,6 +93,13 @@ def password_problem(password: str, again: str | None = None) -> str:
     if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
         return f"A password has {LEAST_PASSWORD} to {MOST_PASSWORD} characters."
     return "The two passwords differ." if again is not None and again != password else ""
+
+
+def name_problem(name: str) -> str:
+    """What is wrong with the name of a new user; "" for nothing. It stands in paths, where a browser resolves dots."""
+    if not 0 < len(name) <= MOST_NAME or not name.isprintable() or set(name) & set("/ ") or name in (".", ".."):
+        return f"A name has 1 to {MOST_NAME} characters, without spaces and slashes, and is no dot or two."
+    return ""
 
 
 async def sign_in(office: Office, visit: Visit, session_ms: int) -> Opened | Throttled | None:

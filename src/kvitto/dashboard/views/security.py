@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from kvitto.core.users import Role, User
 from kvitto.dashboard.desktop import Desktop
-from kvitto.dashboard.signin import LINK_MS, add_user, hash_password, make_link, password_problem
+from kvitto.dashboard.signin import LINK_MS, add_user, hash_password, make_link, name_problem, password_problem
 from kvitto.dashboard.web import Answer, Refused, Visit, redirect
 from kvitto.store.office import NewToken, UserChange
 
@@ -95,8 +95,7 @@ async def revoke_token(desktop: Desktop, visit: Visit) -> Answer:
 async def add(desktop: Desktop, visit: Visit) -> Answer:
     """A user, who signs in by a link that is shown this once."""
     name, role = visit.form.get("name", "").strip().lower(), visit.form.get("role", "")
-    if not name or len(name) > MOST_NAME or not name.isprintable() or "/" in name or " " in name:
-        words = f"A name has 1 to {MOST_NAME} characters, without spaces and slashes."
+    if words := name_problem(name):
         return await _page(desktop, visit, 400, problems={"name": words})
     _check_role(role)
     if role not in _grants(visit):

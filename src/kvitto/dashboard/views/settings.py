@@ -3,6 +3,7 @@
 from typing import Any
 from zoneinfo import available_timezones
 
+from kvitto.core.fields import read_sender
 from kvitto.core.model import Account
 from kvitto.core.users import Role
 from kvitto.dashboard.desktop import Desktop
@@ -66,13 +67,15 @@ async def save_account(desktop: Desktop, visit: Visit) -> Answer:
     problems: dict[str, str] = {}
     if form["timezone"] not in available_timezones():
         problems["timezone"] = "A name of the IANA time zone database, such as Europe/Stockholm."
-    wanted: dict[str, Any] = {"timezone": form["timezone"], "default_from": form["default_from"] or None}
+    wanted: dict[str, Any] = {"timezone": form["timezone"]}
     for name, least, most in (("max_parts", 1, 255), ("retention_days", 7, 3650)):
         wanted[name] = _whole(form[name], least, most)
         if form[name] and wanted[name] is None:
             problems[name] = f"A whole number from {least} to {most}, or empty."
-    if len(form["default_from"]) > 15:
-        problems["default_from"] = "At most 15 characters."
+    try:
+        wanted["default_from"] = read_sender(form["default_from"]) if form["default_from"] else None
+    except ValueError as wrong:
+        problems["default_from"] = f"Wanted: {wrong}."
     if problems:
         return await _account(desktop, visit, found, problems=problems, form=form)
     await store_settings(desktop, visit, found, wanted, "account.save")

@@ -8,6 +8,7 @@ from typing import Any, Final
 from zoneinfo import available_timezones
 
 from kvitto.core.endpoint import Endpoint, NewEndpoint
+from kvitto.core.fields import ENDPOINT_FIELDS
 from kvitto.core.ids import new_secret
 from kvitto.core.model import Account
 from kvitto.core.status import FINAL, Status
@@ -20,7 +21,6 @@ from kvitto.dashboard.web import Answer, Visit, redirect
 __all__ = ["page", "rotate_secret", "save", "test", "url_problem"]
 
 MOST_URL: Final = 2048
-MOST_BASIC: Final = 256
 ENDPOINT_NAME: Final = "webhook"
 CHOICES: Final = tuple(status for status in Status if status is not Status.QUEUED)
 """Statuses that may be chosen; that it is queued is never told, the answer to the request says it."""
@@ -126,15 +126,10 @@ async def _problems(desktop: Desktop, account: Account, form: dict[str, str]) ->
             problems[name] = found
     if form["which"] not in ("all", "final", "some"):
         problems["which"] = "Every change, final reports only, or those that you choose."
-    if (
-        len(form["auth_username"]) > MOST_BASIC
-        or ":" in form["auth_username"]
-        or not form["auth_username"].isprintable()
-    ):
-        problems["auth_username"] = f"At most {MOST_BASIC} characters, and no colon."
-    if len(form["auth_password"]) > MOST_BASIC:
-        problems["auth_password"] = f"At most {MOST_BASIC} characters."
-    elif form["auth_username"] and not form["auth_password"] and form["callback_url"] and not problems:
+    for name in ("username", "password"):
+        if form[f"auth_{name}"] and (wrong := _wrong_basic(name, form[f"auth_{name}"])):
+            problems[f"auth_{name}"] = wrong
+    if form["auth_username"] and not form["auth_password"] and form["callback_url"] and not problems:
         endpoint = await desktop.tools.store.fetch_endpoint(account.id, form["callback_url"])
         if endpoint is None or endpoint.password is None:
             problems |= {"auth_password": "Enter the password, too: none is kept for this server."}
@@ -145,6 +140,15 @@ async def _problems(desktop: Desktop, account: Account, form: dict[str, str]) ->
     if form["timezone"] not in available_timezones():
         problems["timezone"] = "A name of the IANA time zone database, such as Africa/Lagos."
     return problems
+
+
+def _wrong_basic(name: str, text: str) -> str:
+    """What the endpoint's own page, the API and the command would say of it; "" for nothing."""
+    try:
+        ENDPOINT_FIELDS[name].read(text)
+    except ValueError as wrong:
+        return f"Wanted: {wrong}."
+    return ""
 
 
 async def url_problem(desktop: Desktop, account: Account, url: str) -> str:

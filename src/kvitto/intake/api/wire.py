@@ -84,6 +84,9 @@ Headers = Annotated[
     Meta(max_length=HEADERS_MAX, description="Added to each request; shown by name only."),
 ]
 Visible = Annotated[str, Meta(pattern=r"^[!-~]([ -~]{0,253}[!-~])?\Z")]
+BasicUser = Annotated[
+    str, Meta(pattern=r"^[!-9;-~]([ -9;-~]{0,253}[!-9;-~])?\Z", description="Visible ASCII without a colon.")
+]
 Pem = Annotated[str, Meta(max_length=PEM_MAX, description="PEM text.")]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 
@@ -137,7 +140,7 @@ class EndpointIn(Struct, forbid_unknown_fields=True):
     concurrency: Concurrency | None = None
     rate: Rate | None = None
     headers: Headers = {}
-    username: Visible | None = None
+    username: BasicUser | None = None
     password: Visible | None = None
     ca_pem: Pem | None = None
     client_cert_pem: Pem | None = None
@@ -153,7 +156,7 @@ class EndpointChangeIn(Struct, forbid_unknown_fields=True):
     concurrency: Concurrency | UnsetType | None = UNSET
     rate: Rate | UnsetType | None = UNSET
     headers: Headers | UnsetType = UNSET
-    username: Visible | UnsetType | None = UNSET
+    username: BasicUser | UnsetType | None = UNSET
     password: Visible | UnsetType | None = UNSET
     ca_pem: Pem | UnsetType | None = UNSET
     client_cert_pem: Pem | UnsetType | None = UNSET
