@@ -6,6 +6,7 @@ from kvitto.callbacks.post import PostFailure, PostResult
 from kvitto.core.breaker import DISABLE_AFTER_MS, Breaker
 from kvitto.core.endpoint import DisabledWhy, Endpoint, EndpointState, Profile, endpoint_number
 from kvitto.core.model import CallbackState
+from kvitto.core.relay import RELAY_URL
 from kvitto.dialects.base import RetryDecision
 from tests.support.rig import eventually
 from tests.support.scripted import settle
@@ -378,3 +379,15 @@ async def test_a_healthy_endpoint_is_told_of_once_a_look_and_only_with_counts(ma
     await looked(bench)
     assert len(bench.store.seen) == 1
     assert bench.outbox.count_states() == {"healthy": 1, "failing": 0, "open": 0, "disabled": 0}
+
+
+async def test_callbacks_for_a_listener_that_is_not_there_yet_open_no_breaker(make):
+    bench = make()
+    for number in range(1, 21):
+        await bench.take(due(number, url=RELAY_URL + "a"))
+        await bench.finish(result=PostResult(None, PostFailure.CONNECT, "no such name"))
+    assert len(bench.store.results()) == 20
+    assert all(result.state is CallbackState.PENDING for result in bench.store.results())
+    assert bench.outbox.count_states()["open"] == 0
+    await bench.take(due(21, url=RELAY_URL + "a"))
+    assert bench.client.bodies()[-1] == b"{21}", "the first that comes when somebody listens goes at once"

@@ -36,6 +36,7 @@ from kvitto.core.endpoint import DisabledWhy, secrets_of
 from kvitto.core.errors import StoreUnavailable
 from kvitto.core.ids import new_nonce
 from kvitto.core.model import Attempt, CallbackDue, CallbackResult, CallbackState, MessageView
+from kvitto.core.relay import RELAY_URL
 from kvitto.dialects.base import RetryDecision, Voice
 from kvitto.store.api import Store
 from kvitto.telemetry import get_logger
@@ -428,7 +429,7 @@ class Outbox:
         state = CallbackState.GIVEN_UP if retry_at is None else CallbackState.PENDING
         attempt = attempt_of(now, status, error, elapsed_ms, _lines(job), job.body, body)
         self._fail(job, now, status, state, retry_at, error, elapsed_ms, counts=decision.counts, attempt=attempt)
-        if failure not in NEVER_RIGHT:
+        if failure not in NEVER_RIGHT and not due.url.startswith(RELAY_URL):  # nobody listening is nobody's fault
             self._note_failure(lane, decision, error, now)
 
     def _note_failure(self, lane: Lane, decision: RetryDecision, error: str, now: int) -> None:

@@ -140,7 +140,8 @@ class _Printer:
 
     def lost(self, why: str, wait_s: float) -> None:
         """The stream has ended."""
-        print(f"kvitto: {why}; trying again in {wait_s:g} s", file=sys.stderr)
+        elsewhere = "" if self.greeted else " (--server URL, if the server is not there)"
+        print(f"kvitto: {why}; trying again in {wait_s:g} s{elsewhere}", file=sys.stderr)
 
     def _line(self, document: object) -> None:
         print(json.dumps(document), flush=True)
