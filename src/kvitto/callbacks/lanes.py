@@ -265,11 +265,16 @@ class Lane:
         self._told = ("closed", f"{self.origin} takes callbacks again; what waited goes out")
         return True
 
-    def note_failure(self, now: int, error: str) -> bool:
-        """An attempt failed; returns whether its callbacks are held from now on, or for another reason than before."""
+    def note_failure(self, now: int, error: str, *, blamed: bool = True) -> bool:
+        """An attempt failed; returns whether its callbacks are held from now on, or for another reason than before.
+
+        ``blamed``: it counts against the endpoint; else it is only counted.
+        """
         self.failed += 1
         self.last_failed_at = now
         self.last_error = error
+        if not blamed:
+            return False
         was_held, opened = self.held, self.watch.failed(now)
         if self.watch.is_over(now) and self.disabled_at is None:
             self.disable(now, DisabledWhy.FAILING, "nothing was taken for five days")

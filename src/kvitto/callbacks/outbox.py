@@ -429,12 +429,13 @@ class Outbox:
         state = CallbackState.GIVEN_UP if retry_at is None else CallbackState.PENDING
         attempt = attempt_of(now, status, error, elapsed_ms, _lines(job), job.body, body)
         self._fail(job, now, status, state, retry_at, error, elapsed_ms, counts=decision.counts, attempt=attempt)
-        if failure not in NEVER_RIGHT and not due.url.startswith(RELAY_URL):  # nobody listening is nobody's fault
-            self._note_failure(lane, decision, error, now)
+        if failure not in NEVER_RIGHT:
+            blamed = not due.url.startswith(RELAY_URL)  # that nobody listens is nobody's fault
+            self._note_failure(lane, decision, error, now, blamed=blamed)
 
-    def _note_failure(self, lane: Lane, decision: RetryDecision, error: str, now: int) -> None:
+    def _note_failure(self, lane: Lane, decision: RetryDecision, error: str, now: int, *, blamed: bool) -> None:
         """The endpoint's part in it: its breaker may open, or it is to be disabled. Then nothing waits here."""
-        held = decision.counts and lane.note_failure(now, error)
+        held = decision.counts and lane.note_failure(now, error, blamed=blamed)
         if decision.gone and lane.disabled_at is None:
             lane.disable(now, DisabledWhy.GONE, "it answered 410 Gone")
             held = True
