@@ -205,7 +205,7 @@ class Outbox:
     def _wait_behind(self, first: Job, job: Job) -> None:
         if job.due.id < first.due.id and not first.started:  # it waited in the store meanwhile
             first.due, job.due = job.due, first.due
-        if first.later is None and ends(first.due, job.due) and self._supersedes(job.due):
+        if first.later is None and ends(first.due, job.due) and self._supersedes(job):
             if not first.started:
                 return self._overtake(first, job)
             asyncio.get_running_loop().call_later(HEAD_START_S, self._overtake_if_unsettled, first, job)
@@ -226,9 +226,12 @@ class Outbox:
         self._settle(first.due, OVERTAKEN)
         self._queue(job)
 
-    def _supersedes(self, due: CallbackDue) -> bool:
-        dialect = self._dialects.get(due.dialect)
-        return dialect is not None and dialect.supersedes
+    def _supersedes(self, end: Job) -> bool:
+        """Whether this end is told in the place of the change before it: not if the account hears of no such end."""
+        dialect, caller = self._dialects.get(end.due.dialect), self._callers.known.get(end.lane.account_id)
+        if dialect is None or not dialect.supersedes:
+            return False
+        return caller is None or caller.account is None or caller.account.wants(end.due.facts)
 
     def _settle(self, due: CallbackDue, why: str) -> None:
         """It need not be told: write that down without an attempt."""

@@ -20,7 +20,7 @@ NOT_CHOSEN: Final = "not told: the account has not chosen this status"
 
 def why_untold(due: CallbackDue, dialect: Voice, account: Account) -> str | None:
     """Why this need not be told, None when it is to be."""
-    if due.overtaken and dialect.supersedes:
+    if due.overtaken and dialect.supersedes and account.hears_of_ends:
         return OVERTAKEN
     if due.outrun:
         return OUTRUN

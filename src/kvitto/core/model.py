@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from kvitto.core.status import Note, Reason, Status, StatusError
+from kvitto.core.status import FINAL, Note, Reason, Status, StatusError
 
 __all__ = [
     "NOTICES",
@@ -199,6 +199,11 @@ class Account:
         """Whether its ``callback_statuses`` name what is to be told; the end of a whole batch has no one status."""
         chosen = self.callback_statuses
         return not chosen or not isinstance(facts, MessageView) or facts.status in chosen
+
+    @property
+    def hears_of_ends(self) -> bool:
+        """Whether any end is among its ``callback_statuses``; else a change is told though its message has ended."""
+        return not self.callback_statuses or not FINAL.isdisjoint(self.callback_statuses)
 
 
 class Batch(NamedTuple):

@@ -61,7 +61,11 @@ _BEGIN: Final = Statement(_begin, **_GIVEN)
 
 
 def begin_move(tx: Tx, account_id: str, old_url: str, now: int) -> None:
-    """From this transaction on, nothing goes to the account's ``old_url`` that was not posted there before."""
+    """From this transaction on, nothing that is claimed goes to the account's ``old_url``.
+
+    What a sender has in hand then may still be posted there once: this node's gives it back within a second, another
+    node's finds it changed when it is tried again.
+    """
     tx.run(_BEGIN, [(endpoint_number(account_id, old_url), old_url, account_id, now)])
 
 
